@@ -1,0 +1,1 @@
+"""What a recording means: pure functions from a Recording to a Result."""

@@ -1,0 +1,1 @@
+"""What a model does: everything that trains, reads files or draws random numbers."""

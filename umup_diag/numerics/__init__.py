@@ -1,0 +1,1 @@
+"""What a number format can hold: formats, rounding, quantisation, code histograms."""

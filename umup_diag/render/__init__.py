@@ -1,0 +1,1 @@
+"""How a Result is told: terminal, JSON, figures, a page."""
