@@ -1,1 +1,1 @@
-"""Tell whether a network is scaled right (µP, u-µP), which tensor is wrong, and whether it fits in FP8."""
+"""Tell whether a network is scaled right (µP, u-µP), which tensor is wrong, and what to change."""

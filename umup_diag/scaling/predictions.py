@@ -1,0 +1,155 @@
+"""The width slopes that a scheme implies, derived from its exponents and nothing else.
+
+The model is a pre-norm residual network with normalised inputs to its linears. Write b, a, a′, a″
+for the exponents of init, forward multiplier, and the multipliers towards input and weight, and
+let a sum over n terms count n^½ when they are independent and n^1 when they are aligned. Then the
+slopes of log RMS against log width follow by adding exponents, as each function below does in the
+open.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from umup_diag.scaling.roles import Role
+from umup_diag.scaling.schemes import Exponents, Family, Scheme
+
+
+class Kind(StrEnum):
+    """What is measured of a tensor."""
+
+    INPUT = "input"
+    WEIGHT = "weight"
+    OUTPUT = "output"
+    GRAD_OUTPUT = "grad_output"
+    WEIGHT_GRAD = "weight_grad"
+    UPDATE = "update"  #: ΔW, since initialisation
+    OUTPUT_CHANGE = "output_change"  #: ΔA, on the same batch, since initialisation
+    ATTENTION_LOGITS = "attention_logits"
+
+
+INDEPENDENT, ALIGNED = 0.5, 1.0  # what a sum over width adds to a slope
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The slope of a sum of powers of width.
+
+    Attributes:
+        slope: of the dominant term, reached as width goes to infinity.
+        slowest: of the lowest term; at any finite width the measured slope of the sum lies
+            between the two.
+    """
+
+    slope: float
+    slowest: float
+
+    @classmethod
+    def of(cls, *terms: float) -> "Prediction":
+        """The prediction for a sum of powers with these exponents."""
+        return cls(max(terms), min(terms))
+
+    def __add__(self, exponent: float) -> "Prediction":
+        return Prediction(self.slope + exponent, self.slowest + exponent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theory:
+    """A scheme, an optimizer and a head-dimension rule: enough to predict every slope.
+
+    Attributes:
+        scheme: the parametrization.
+        family: how the optimizer's update goes with its gradient.
+        head_dim_growth: slope of log d_head against log width: 0 for a fixed head dimension, 1 for
+            a fixed number of heads.
+    """
+
+    scheme: Scheme
+    family: Family
+    head_dim_growth: float = 0.0
+
+    def _row(self, role: Role) -> Exponents:
+        return self.scheme.rows[role]
+
+    @property
+    def trunk_gradient(self) -> float:
+        """Slope of the gradient that the readout sends into the trunk: a sum over the vocabulary.
+
+        Hidden layers hand it on unchanged: a′ + b + ½ is 0 for them in every scheme (tested).
+        """
+        readout = self._row(Role.OUTPUT)
+        return readout.backward + readout.init
+
+    def predict(self, kind: Kind, role: Role) -> Prediction | None:
+        """Slope of `kind` for a tensor of `role`; None where theory is silent."""
+        match kind, role:
+            case Kind.WEIGHT, _:
+                return Prediction.of(self._row(role).init)
+            case Kind.WEIGHT_GRAD, _:
+                return self._weight_grad(role)
+            case Kind.UPDATE, _:
+                return self._update(role)
+            case Kind.ATTENTION_LOGITS, _:
+                return Prediction.of((self.scheme.head_dim + INDEPENDENT) * self.head_dim_growth)
+            case _, Role.VECTOR:
+                return None
+            case Kind.INPUT, Role.INPUT:
+                return None
+            case Kind.INPUT, _:
+                return Prediction.of(0.0)
+            case Kind.OUTPUT, _:
+                return Prediction.of(self._output(role))
+            case Kind.GRAD_OUTPUT, _:
+                return self._grad_output(role)
+            case Kind.OUTPUT_CHANGE, _:
+                return self.output_change(role)
+            case _:
+                assert_never(kind)
+
+    def _output(self, role: Role) -> float:
+        row = self._row(role)
+        return row.multiplier + row.init + (0.0 if role is Role.INPUT else INDEPENDENT)
+
+    def _grad_output(self, role: Role) -> Prediction:
+        if role is Role.OUTPUT:
+            return Prediction.of(0.0)
+        # Queries and keys get theirs through the softmax: d_head's power, and a sum over it.
+        softmax = (self.scheme.head_dim + INDEPENDENT) * self.head_dim_growth
+        return Prediction.of(self.trunk_gradient, self.trunk_gradient + min(softmax, 0.0))
+
+    def _weight_grad(self, role: Role) -> Prediction:
+        incoming = self._grad_output(role)
+        return incoming + self._row(role).backward_weight
+
+    def _update(self, role: Role) -> Prediction:
+        lr = self._row(role).lr(self.family)
+        if self.family is Family.SGD:
+            return self._weight_grad(role) + lr
+        return Prediction.of(lr)
+
+    def output_change(self, role: Role) -> Prediction:
+        """Slope of ΔA after the first updates, while they are small.
+
+        Embedding: a · ΔW. Hidden: a · ΔW · x, aligned; or the embedding's change, carried on by
+        the initial weights. Readout: a · ΔW · x, aligned; and a · W · Δx, of which one part is
+        aligned (W made Δx through the gradient) and one is not, half a power below.
+        """
+        row = self._row(role)
+        update = self._update(role).slope
+        embedding = self._row(Role.INPUT).multiplier + self._update(Role.INPUT).slope
+        if role is Role.INPUT:
+            return Prediction.of(embedding)
+        own = row.multiplier + update + ALIGNED
+        if role is Role.HIDDEN:
+            return Prediction.of(own, embedding)
+        hidden = self.output_change(Role.HIDDEN).slope
+        initial = row.multiplier + row.init + hidden
+        return Prediction.of(own, initial + ALIGNED, initial + INDEPENDENT)
+
+    @property
+    def attention_logits_change(self) -> Prediction:
+        """Slope of the change of the attention logits: q · Δk, aligned, and as slow as Δq, Δk."""
+        hidden = self.output_change(Role.HIDDEN)
+        aligned = (self.scheme.head_dim + ALIGNED) * self.head_dim_growth
+        independent = (self.scheme.head_dim + INDEPENDENT) * self.head_dim_growth
+        return Prediction.of(hidden.slope + aligned, hidden.slowest + independent)
