@@ -6,7 +6,7 @@ which scheme it is.
 Shapes: B batch, T time, D width, F FFN hidden, H heads, K head dimension, V vocabulary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +53,7 @@ class LlamaConfig:
     head_dim: int = 64
     vocab: int = 256
     scheme: Scheme = UMUP
-    hyperparameters: HyperParameters = HyperParameters()
+    hyperparameters: HyperParameters = field(default_factory=HyperParameters)
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.width % self.head_dim:

@@ -1,7 +1,7 @@
 """The reference model as umup-diag meets any model: `build`, `loss`, `parameter_groups`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -31,7 +31,7 @@ class LlamaSubject:
     depth: int = 2
     head_dim: int = 64
     vocab: int = 256
-    hyperparameters: HyperParameters = HyperParameters()
+    hyperparameters: HyperParameters = field(default_factory=HyperParameters)
 
     def build(self, width: int) -> Llama:
         """A freshly initialised model."""

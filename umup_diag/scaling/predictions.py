@@ -8,25 +8,11 @@ open.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import assert_never
 
+from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Role
 from umup_diag.scaling.schemes import Exponents, Family, Scheme
-
-
-class Kind(StrEnum):
-    """What is measured of a tensor."""
-
-    INPUT = "input"
-    WEIGHT = "weight"
-    OUTPUT = "output"
-    GRAD_OUTPUT = "grad_output"
-    WEIGHT_GRAD = "weight_grad"
-    UPDATE = "update"  #: ΔW, since initialisation
-    OUTPUT_CHANGE = "output_change"  #: ΔA, on the same batch, since initialisation
-    ATTENTION_LOGITS = "attention_logits"
-
 
 INDEPENDENT, ALIGNED = 0.5, 1.0  # what a sum over width adds to a slope
 

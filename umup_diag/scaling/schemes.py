@@ -6,7 +6,7 @@ Every scheme is a row of data. What a scheme predicts is derived from its row
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -93,7 +93,7 @@ class Scheme:
     ops: str = "plain"
     residual: str = "sum"
     base_depth: int | None = None
-    depth_lr: Mapping[Family, float] = MappingProxyType({Family.ADAM: 0.0, Family.SGD: 0.0})
+    depth_lr: Mapping[Family, float] = field(default_factory=lambda: dict.fromkeys(Family, 0.0))
     adam_eps: float = 0.0
     independent_weight_decay: bool = False
 
@@ -189,7 +189,7 @@ DEPTH_MUP = Scheme(
     independent_weight_decay=True,
     residual="depth_mup",
     base_depth=2,
-    depth_lr=MappingProxyType({Family.ADAM: -0.5, Family.SGD: 0.0}),
+    depth_lr={Family.ADAM: -0.5, Family.SGD: 0.0},
 )
 
 UMUP = Scheme(
@@ -204,7 +204,7 @@ UMUP = Scheme(
     head_dim=-1.0,
     ops="unit",
     residual="unit",
-    depth_lr=MappingProxyType({Family.ADAM: -0.5, Family.SGD: -0.5}),
+    depth_lr={Family.ADAM: -0.5, Family.SGD: -0.5},
     independent_weight_decay=True,
 )
 

@@ -1,0 +1,73 @@
+"""Which modules are linear layers, and what their weights' fans are."""
+
+from dataclasses import dataclass
+from math import prod
+
+from torch import nn
+
+from umup_diag.scaling.roles import Fans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedTensor:
+    """A parameter as recordings name it: a layer's weight by the layer, others by their own name.
+
+    Attributes:
+        name: unique in the model.
+        parameter: the tensor.
+        fans: its fan-in and fan-out.
+        owner: the module that holds it.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    fans: Fans
+    owner: nn.Module
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module is a linear map with a weight: nn.Linear, nn.Embedding, a convolution, …
+
+    Any module with a parameter ``weight`` of two dimensions or more counts, so that subclasses and
+    home-made linears do.
+    """
+    weight = module._parameters.get("weight")
+    return weight is not None and weight.dim() >= 2
+
+
+def layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The linear layers by name; a module shared under two names goes by the first."""
+    return {name: module for name, module in model.named_modules() if is_layer(module)}
+
+
+def fans(parameter: nn.Parameter, owner: nn.Module) -> Fans:
+    """Fan-in and fan-out of a parameter, by how its owner lays it out.
+
+    Embeddings and Hugging Face's Conv1D store (fan-in, fan-out); a bare parameter of two
+    dimensions or more, such as a table of positions, is taken to as well; all others store
+    (fan-out, fan-in, kernel…).
+    """
+    shape = tuple(parameter.shape)
+    if len(shape) < 2:
+        return Fans(fan_in=None, fan_out=prod(shape))
+    is_weight = owner._parameters.get("weight") is parameter
+    if not is_weight or isinstance(owner, nn.Embedding | nn.EmbeddingBag) or hasattr(owner, "nf"):
+        return Fans(fan_in=prod(shape[:-1]), fan_out=shape[-1])
+    return Fans(fan_in=prod(shape[1:]), fan_out=shape[0])
+
+
+def tensors(model: nn.Module) -> list[NamedTensor]:
+    """Every parameter once, in order of definition; a tied one goes by its first owner."""
+    found: dict[int, NamedTensor] = {}
+    for module_name, module in model.named_modules():
+        for short_name, parameter in module.named_parameters(recurse=False):
+            is_layer_weight = short_name == "weight" and is_layer(module)
+            full_name = f"{module_name}.{short_name}" if module_name else short_name
+            named = NamedTensor(
+                name=module_name if is_layer_weight and module_name else full_name,
+                parameter=parameter,
+                fans=fans(parameter, module),
+                owner=module,
+            )
+            found.setdefault(id(parameter), named)
+    return list(found.values())

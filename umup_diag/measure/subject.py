@@ -1,0 +1,152 @@
+"""The thing under test: any module or object that offers `build(width)`."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from umup_diag.errors import InputError
+from umup_diag.measure.corpus import Corpus
+from umup_diag.scaling import optimizers
+
+Build = Callable[[int], nn.Module]
+
+
+def next_token_loss(model: nn.Module, batch: Tensor) -> Tensor:
+    """Mean cross-entropy in nats of each token of a (B, T + 1) batch, given those before it.
+
+    The model takes (B, T) tokens and returns (B, T, V) logits: as a tensor, as the first of a
+    tuple, or as ``.logits``.
+    """
+    out = model(batch[:, :-1])
+    logits: Tensor = out[0] if isinstance(out, tuple | list) else getattr(out, "logits", out)
+    return F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model and what it takes to train it for a few steps.
+
+    A module (or object) becomes a subject by offering `build`; the other names are optional.
+
+    Attributes:
+        name: the import path it was loaded from.
+        build: ``build(width) -> nn.Module``, freshly initialised.
+        loss: ``loss(model, batch) -> Tensor``, a scalar.
+        batches: ``batches(*, batch_size, seq_len, seed)``, an iterable of batches; None for text
+            read as bytes.
+        parameter_groups: ``parameter_groups(model, *, optimizer, lr)``, groups for an optimizer of
+            that name; None for one group.
+        optimizer: ``optimizer(model) -> torch.optim.Optimizer``; used when no name is asked for.
+        learning_rates: optimizer name → learning rate when none is asked for.
+        target: the scheme whose slopes the model is held to.
+    """
+
+    name: str
+    build: Build
+    loss: Callable[[Any, Any], Tensor] = next_token_loss
+    batches: Callable[..., Iterable[Any]] | None = None
+    parameter_groups: Callable[..., list[dict[str, Any]]] | None = None
+    optimizer: Callable[[Any], torch.optim.Optimizer] | None = None
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    target: str = "mup"
+
+    @classmethod
+    def load(cls, path: str) -> "Subject":
+        """Import ``pkg.mod`` or ``pkg.mod:attribute``; the working directory counts as on the path.
+
+        Raises:
+            InputError: if there is no such module or attribute, if importing it fails, or if it
+                offers no `build`.
+        """
+        module_name, _, attribute = path.partition(":")
+        found: Any = _import(module_name)
+        if attribute:
+            if not hasattr(found, attribute):
+                raise InputError(
+                    f"--model {path}: {module_name} has no attribute {attribute!r}."
+                    + _offers(found, module_name)
+                )
+            found = getattr(found, attribute)
+        if not callable(getattr(found, "build", None)):
+            raise InputError(
+                f"--model {path}: {path} offers no build(width) -> nn.Module."
+                + (_offers(found, module_name) if not attribute else "")
+            )
+        names = ("loss", "batches", "parameter_groups", "optimizer", "learning_rates", "target")
+        offered = {name: getattr(found, name) for name in names if hasattr(found, name)}
+        return cls(name=path, build=found.build, **offered)
+
+    def model(self, width: int) -> nn.Module:
+        """Build at one width.
+
+        Raises:
+            InputError: if `build` raises, or returns something that is not a module or that has
+                nothing to train.
+        """
+        try:
+            model = self.build(width)
+        except Exception as error:  # the user's code: anything may come out of it
+            raise InputError(
+                f"--model {self.name}: build({width}) raised {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                f"--model {self.name}: build({width}) returned {type(model).__name__}, not an "
+                "nn.Module."
+            )
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise InputError(f"--model {self.name}: build({width}) has no trainable parameter.")
+        return model
+
+    def batch(self, corpus: Corpus, *, batch_size: int, seq_len: int, seed: int) -> Any:
+        """The first batch for a seed.
+
+        Raises:
+            InputError: if there is none.
+        """
+        source = self.batches or corpus.batches
+        for batch in source(batch_size=batch_size, seq_len=seq_len, seed=seed):
+            return batch
+        raise InputError(f"--model {self.name}: batches(...) gave no batch.")
+
+    def lr(self, optimizer: str) -> float:
+        """The learning rate to use when none is asked for."""
+        return self.learning_rates.get(optimizer, optimizers.get(optimizer).default_lr)
+
+    def groups(self, model: nn.Module, *, optimizer: str, lr: float) -> list[dict[str, Any]]:
+        """Parameter groups for an optimizer of that name."""
+        if self.parameter_groups is not None:
+            return self.parameter_groups(model, optimizer=optimizer, lr=lr)
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return [{"params": parameters, "lr": lr}]
+
+
+def _import(name: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise InputError(
+                f"--model {name}: there is no module {error.name!r} here or on the Python path."
+            ) from None
+        raise InputError(f"--model {name}: importing it failed: {error}") from error
+    except Exception as error:  # the user's code: anything may come out of it
+        raise InputError(
+            f"--model {name}: importing it raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _offers(found: Any, module_name: str) -> str:
+    names = [name for name in dir(found) if callable(getattr(getattr(found, name), "build", None))]
+    return f"\nIt has {', '.join(f'{module_name}:{name}' for name in names)}." if names else ""
