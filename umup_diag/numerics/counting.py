@@ -1,0 +1,259 @@
+"""Reduce a tensor to counts in one pass: what a `CodeHistogram` is made of.
+
+A *key* stands for a set of magnitudes, as the bits of a float32. An even key is that one value. An
+odd key is the open interval between the bfloat16 value whose bits it has, the last bit aside, and
+the next one: rounding to odd. Every rounding threshold of a format with at most 6 mantissa bits is
+a bfloat16 value, so such an interval never straddles one, and the counts are exact.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from umup_diag.errors import InputError
+
+Int64s = npt.NDArray[np.int64]
+UInt32s = npt.NDArray[np.uint32]
+
+SQUARE_UNIT_LOG2 = -2148
+"""Sums of squares are integers in this unit: the square of the smallest float64."""
+
+_INF_BITS = 0x7F800000
+_CODES = 1 << 15
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What one pass found.
+
+    Attributes:
+        keys: (K,) ascending keys of the finite elements.
+        counts: (K,) how many elements each key stands for.
+        squares: exact sum of squares of the finite elements, in units of 2**SQUARE_UNIT_LOG2.
+        absmax: largest finite magnitude; NaN if nothing is finite.
+        smallest_nonzero: smallest non-zero finite magnitude; NaN if there is none.
+        nan_count: NaNs.
+        inf_count: infinities of either sign.
+    """
+
+    keys: UInt32s
+    counts: Int64s
+    squares: int
+    absmax: float
+    smallest_nonzero: float
+    nan_count: int
+    inf_count: int
+
+
+Finish = Callable[[], Counted]
+"""Waits for the device if there is one, and gives the counts."""
+
+
+def begin_count(tensor: Tensor) -> Finish:
+    """Start counting; on an accelerator nothing waits until the returned function is called.
+
+    The tensor is read now: it may be changed once this has returned (an accelerator's stream
+    keeps the order).
+
+    Raises:
+        InputError: if the tensor is not a dense tensor of real floating-point numbers with data.
+    """
+    flat = _flat(tensor)
+    if flat.dtype is torch.float64:
+        return lambda: _count_float64(flat)
+    if flat.dtype is torch.float32:
+        return _begin_float32(flat)
+    return _begin_small(flat)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    if tensor.layout is not torch.strided or tensor.device.type == "meta":
+        raise InputError(
+            f"cannot count a tensor of layout {tensor.layout} on {tensor.device}: needs dense data"
+        )
+    if not tensor.dtype.is_floating_point or tensor.dtype.itemsize * 8 not in (8, 16, 32, 64):
+        raise InputError(f"cannot count {tensor.dtype}: needs a real floating-point tensor")
+    return tensor.detach().resolve_neg().reshape(-1)
+
+
+def _begin_float32(flat: Tensor) -> Finish:
+    """Torch alone: one scatter-add per kind of counter, no host synchronisation."""
+    device = flat.device
+    inside, exact, low, high = torch.zeros(4, _CODES, dtype=torch.int64, device=device)
+    largest = torch.zeros((), dtype=torch.int32, device=device)
+    smallest = torch.full((), _INF_BITS, dtype=torch.int32, device=device)
+    for chunk in torch.split(flat, _CHUNK) if flat.numel() else ():
+        bits = chunk.view(torch.int32) & 0x7FFFFFFF
+        code, rest = (bits >> 16).long(), (bits & 0xFFFF).long()
+        ones = torch.ones_like(code)
+        inside.scatter_add_(0, code, ones)
+        exact.scatter_add_(0, code, (rest == 0).long())
+        significand = (code & 0x7F) + (code >= 0x80) * 0x80
+        excess = torch.zeros_like(low)
+        excess.scatter_add_(0, code, rest * ((significand << 17) + rest))
+        low += excess & 0xFFFFFFFF
+        high += excess >> 32
+        finite = torch.where(bits < _INF_BITS, bits, 0)
+        largest = torch.maximum(largest, finite.amax())
+        smallest = torch.minimum(smallest, torch.where(finite == 0, _INF_BITS, finite).amin())
+
+    def finish() -> Counted:
+        counters = torch.stack((inside, exact, low, high)).cpu().numpy()
+        return finish_float32(counters, int(largest), int(smallest))
+
+    return finish
+
+
+def finish_float32(counters: Int64s, largest: int, smallest: int) -> Counted:
+    """Turn dense counters of float32 elements into sparse ones.
+
+    Args:
+        counters: (4, 32768) by the top 15 bits of the magnitude: elements; elements whose low 16
+            bits are zero; and, in two limbs of 32 bits, the sum over elements of the squared
+            24-bit significand less its value with the low 16 bits zero.
+        largest: bits of the largest finite magnitude.
+        smallest: bits of the smallest non-zero finite magnitude; infinity's if there is none.
+    """
+    total, exact, low, high = counters
+    (codes,) = np.nonzero(total)
+    is_finite = codes < _INF_BITS >> 16
+    inf_count = int(exact[_INF_BITS >> 16])
+    nan_count = int(total[codes[~is_finite]].sum()) - inf_count
+    codes = codes[is_finite]
+    inner = total[codes] - exact[codes]
+    keys = np.stack((codes << 16, codes << 16 | 1), axis=1).reshape(-1)
+    counts = np.stack((exact[codes], inner), axis=1).reshape(-1)
+    field = codes >> 7
+    significand = (codes & 0x7F) + (field > 0) * 0x80
+    exponent = np.maximum(field, 1) - 127 - 23
+    squares = sum_by_exponent(exponent, total[codes], significand**2, shift=32)
+    squares += sum_by_exponent(exponent, low[codes], np.ones_like(codes), shift=0)
+    squares += sum_by_exponent(exponent, high[codes], np.ones_like(codes), shift=32)
+    occupied = counts > 0
+    return Counted(
+        keys=keys[occupied].astype(np.uint32),
+        counts=counts[occupied],
+        squares=squares,
+        absmax=_from_bits(largest) if len(codes) else float("nan"),
+        smallest_nonzero=_from_bits(smallest) if smallest < _INF_BITS else float("nan"),
+        nan_count=nan_count,
+        inf_count=inf_count,
+    )
+
+
+def _from_bits(bits: int) -> float:
+    return float(np.uint32(bits).view(np.float32))
+
+
+def sum_by_exponent(exponent: Int64s, count: Int64s, square: Int64s, *, shift: int) -> int:
+    """Sum count × square × 4**exponent × 2**shift exactly, in units of 2**SQUARE_UNIT_LOG2.
+
+    Args:
+        exponent: (K,) powers of two of the values, not of their squares.
+        count: (K,) non-negative.
+        square: (K,) non-negative, below 2**22.
+        shift: a further power of two.
+    """
+    if not len(exponent):
+        return 0
+    lowest = int(exponent.min())
+    bins = exponent - lowest
+    total = 0
+    for limb in range(3):
+        part = (count >> 21 * limb) & 0x1FFFFF
+        sums = np.zeros(int(bins.max()) + 1, dtype=np.int64)
+        np.add.at(sums, bins, part * square)
+        total += sum(
+            int(value) << 2 * (lowest + i) - SQUARE_UNIT_LOG2 + shift + 21 * limb
+            for i, value in enumerate(sums.tolist())
+            if value
+        )
+    return total
+
+
+def _begin_small(flat: Tensor) -> Finish:
+    """8- and 16-bit elements: every code is counted, so nothing is lost."""
+    width = flat.dtype.itemsize * 8
+    dtype = flat.dtype
+    codes = flat.view(torch.uint8 if width == 8 else torch.int16)
+    counters = torch.zeros(1 << width, dtype=torch.int64, device=flat.device)
+    for chunk in torch.split(codes, _CHUNK) if flat.numel() else ():
+        index = chunk.long() & ((1 << width) - 1)
+        counters.scatter_add_(0, index, torch.ones_like(index))
+    return lambda: finish_small(counters.cpu().numpy(), dtype)
+
+
+def finish_small(counters: Int64s, dtype: torch.dtype) -> Counted:
+    """Turn counts by code of an 8- or 16-bit dtype, (256,) or (65536,), into sparse ones."""
+    (codes,) = np.nonzero(counters)
+    small = torch.from_numpy(codes.astype(np.uint8 if len(counters) == 256 else np.uint16))
+    magnitudes = small.view(dtype).to(torch.float32).abs().numpy().view(np.uint32)
+    counts = counters[codes]
+    is_finite = magnitudes < _INF_BITS
+    keys, inverse = np.unique(magnitudes[is_finite], return_inverse=True)
+    merged = np.zeros(len(keys), dtype=np.int64)
+    np.add.at(merged, inverse, counts[is_finite])
+    nonzero = keys[keys > 0]
+    return Counted(
+        keys=keys,
+        counts=merged,
+        squares=_squares_of_exact(keys, merged),
+        absmax=_from_bits(int(keys[-1])) if len(keys) else float("nan"),
+        smallest_nonzero=_from_bits(int(nonzero[0])) if len(nonzero) else float("nan"),
+        nan_count=int(counts[magnitudes > _INF_BITS].sum()),
+        inf_count=int(counts[magnitudes == _INF_BITS].sum()),
+    )
+
+
+def _squares_of_exact(keys: UInt32s, counts: Int64s) -> int:
+    """Sum of squares of values that have at most 11 significant bits (float16, and all smaller)."""
+    significand, exponent = np.frexp(keys.view(np.float32).astype(np.float64))
+    whole = (significand * 2**11).astype(np.int64)
+    return sum_by_exponent(exponent.astype(np.int64) - 11, counts, whole**2, shift=0)
+
+
+def _count_float64(flat: Tensor) -> Counted:
+    """64-bit elements, on the host: rare enough that numpy will do."""
+    values = np.abs(flat.cpu().numpy())
+    finite = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        nearest = finite.astype(np.float32)
+    down = nearest.view(np.uint32) - (nearest > finite).astype(np.uint32)
+    code = down & np.uint32(0xFFFF0000)
+    keys = code | (code.view(np.float32) != finite).astype(np.uint32)
+    unique, counts = np.unique(keys, return_counts=True)
+    nonzero = finite[finite > 0]
+    return Counted(
+        keys=unique,
+        counts=counts.astype(np.int64),
+        squares=_squares_of_float64(finite),
+        absmax=float(finite.max()) if len(finite) else float("nan"),
+        smallest_nonzero=float(nonzero.min()) if len(nonzero) else float("nan"),
+        nan_count=int(np.isnan(values).sum()),
+        inf_count=int(np.isinf(values).sum()),
+    )
+
+
+def _squares_of_float64(finite: npt.NDArray[np.float64]) -> int:
+    """Exact sum of squares, from three products of 27- and 26-bit halves per element."""
+    fraction, exponent = np.frexp(finite)
+    whole = (fraction * 2.0**53).astype(np.int64)
+    top, bottom = whole >> 26, whole & 0x3FFFFFF
+    power = exponent.astype(np.int64) - 53
+    total = 0
+    products: tuple[tuple[Any, int], ...] = (
+        (top * top, 52),
+        (top * bottom, 27),
+        (bottom * bottom, 0),
+    )
+    for product, shift in products:
+        for limb in range(3):
+            part = (product >> 21 * limb) & 0x1FFFFF
+            total += sum_by_exponent(power, np.ones_like(part), part, shift=shift + 21 * limb)
+    return total

@@ -1,0 +1,324 @@
+"""One pass over a tensor, and every statistic of it in any format at any power-of-two scale."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from umup_diag.errors import InputError
+from umup_diag.numerics import histogram_json
+from umup_diag.numerics.counting import (
+    SQUARE_UNIT_LOG2,
+    Counted,
+    Finish,
+    Int64s,
+    UInt32s,
+    begin_count,
+)
+from umup_diag.numerics.formats import Format
+from umup_diag.numerics.quantize import quantize
+
+FULL_MANTISSA_BITS = 7
+"""Mantissa bits by which 32- and 64-bit elements are binned: those of bfloat16."""
+
+COMPACT_MANTISSA_BITS = 4
+"""Enough for exact counts in every format with at most 3 mantissa bits (464 has 4)."""
+
+_FLOAT32_MANTISSA_BITS = 23
+_INF_BITS = 0x7F800000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CodeHistogram:
+    """Counts of a tensor's magnitudes by bfloat16 code, with exact sum of squares and extremes.
+
+    8- and 16-bit elements (float16 too) are kept exactly, one bin per value. 32- and 64-bit
+    elements are binned by bfloat16 code, those that equal the code apart from those strictly
+    between it and the next: no rounding threshold of a format with at most 6 mantissa bits lies
+    inside such a bin, so counts for FP8, FP6 and FP4 are exact, at 464 too. Signs are dropped:
+    nothing that is derived here depends on them.
+
+    Exact for every input: all counts, RMS, absmax, smallest non-zero; and the fractions for formats
+    with at most `mantissa_bits` − 1 mantissa bits, as long as the scaled thresholds lie between
+    2**-133 and 2**128. Finer formats (FP16, BF16) count a whole bin by its middle, unless the
+    elements were of 8 or 16 bits. SQNR is exact for 8- and 16-bit elements; for others it takes
+    the elements of a bin as spread evenly over it (2**-7 of their size).
+
+    Adding histograms is exact, so order, grouping and thread count never show in any statistic.
+
+    Attributes:
+        keys: (K,) ascending; float32 bits of the value, or, odd, the open interval from the
+            value with that bit cleared to the next with `mantissa_bits` bits.
+        counts: (K,) int64, finite elements per key.
+        squares: exact sum of squares of the finite elements, in units of 2**-2148.
+        absmax: largest finite magnitude; NaN if no element is finite.
+        smallest_nonzero: smallest non-zero finite magnitude; NaN if there is none.
+        nan_count: NaN elements.
+        inf_count: infinite elements, of either sign.
+        mantissa_bits: resolution of the odd keys.
+    """
+
+    keys: UInt32s
+    counts: Int64s
+    squares: int
+    absmax: float
+    smallest_nonzero: float
+    nan_count: int
+    inf_count: int
+    mantissa_bits: int = FULL_MANTISSA_BITS
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Self:
+        """Count a tensor of any float dtype, shape and stride; waits for an accelerator.
+
+        Raises:
+            InputError: if the tensor is integer, complex, sparse, or has no data.
+        """
+        return cls._from(begin_count(tensor)())
+
+    @classmethod
+    def begin(cls, tensor: Tensor) -> "PendingHistogram":
+        """Start counting without waiting for an accelerator; `of` is this and `result`.
+
+        Raises:
+            InputError: as `of`.
+        """
+        return PendingHistogram(finish=begin_count(tensor))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """The histogram of no elements: adding it changes nothing."""
+        return cls.of(torch.empty(0))
+
+    @classmethod
+    def _from(cls, counted: Counted) -> Self:
+        return cls(
+            keys=counted.keys,
+            counts=counted.counts,
+            squares=counted.squares,
+            absmax=counted.absmax,
+            smallest_nonzero=counted.smallest_nonzero,
+            nan_count=counted.nan_count,
+            inf_count=counted.inf_count,
+        )
+
+    @property
+    def count(self) -> int:
+        """All elements, non-finite ones included."""
+        return self.finite_count + self.nonfinite_count
+
+    @property
+    def finite_count(self) -> int:
+        """Elements that are neither NaN nor infinite."""
+        return int(self.counts.sum())
+
+    @property
+    def nonfinite_count(self) -> int:
+        """NaNs and infinities."""
+        return self.nan_count + self.inf_count
+
+    @property
+    def zeros(self) -> int:
+        """Elements equal to zero, of either sign."""
+        return int(self.counts[0]) if len(self.keys) and self.keys[0] == 0 else 0
+
+    @property
+    def nonzero_count(self) -> int:
+        """Finite elements that are not zero: what the fractions are fractions of."""
+        return self.finite_count - self.zeros
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the finite elements, rounded once; NaN if there are none."""
+        count = self.finite_count
+        return _root_of_mean(self.squares, count) if count else math.nan
+
+    def underflow_fraction(self, fmt: Format, scale_log2: int = 0) -> float:
+        """Share of the non-zero finite elements that a cast to `fmt` turns into zero.
+
+        Zeros are left out of the denominator, here and below: they lose nothing in a cast, and a
+        sparse gradient must not hide what the rest of it loses. 0.0 if there is no such element.
+
+        Args:
+            fmt: where to, by nearest even.
+            scale_log2: elements are multiplied by 2**scale_log2 before the cast.
+        """
+        _, cast = self._cast(fmt, scale_log2)
+        return self._share(cast == 0)
+
+    def subnormal_fraction(self, fmt: Format, scale_log2: int = 0) -> float:
+        """Share of the non-zero finite elements that a cast turns into a subnormal number."""
+        _, cast = self._cast(fmt, scale_log2)
+        return self._share((cast > 0) & (cast < fmt.min_normal))
+
+    def overflow_fraction(self, fmt: Format, scale_log2: int = 0) -> float:
+        """Share of the non-zero finite elements that round beyond the largest value of `fmt`."""
+        scaled, _ = self._cast(fmt, scale_log2)
+        threshold = fmt.overflow_threshold
+        over = scaled >= threshold if fmt.threshold_overflows else scaled > threshold
+        return self._share(over)
+
+    def sqnr_db(self, fmt: Format, scale_log2: int = 0) -> float:
+        """Signal to quantisation noise of a saturating cast of the finite elements, in decibels.
+
+        10 log10(Σx² / Σ(x − cast(x·s)/s)²). Infinite if the cast loses nothing, NaN if every
+        element is zero or none is finite.
+        """
+        if not self.squares:
+            return math.nan
+        _, cast = self._cast(fmt, scale_log2)
+        low, high = self._edges()
+        middle, width = (low + high) / 2, high - low
+        error = middle - np.ldexp(cast, -scale_log2)
+        scale = np.ldexp(1.0, -math.frexp(self.absmax)[1])
+        noise = float(self.counts @ ((error * scale) ** 2 + (width * scale) ** 2 / 12))
+        signal = (self.rms * float(scale)) ** 2 * self.finite_count
+        return 10 * math.log10(signal / noise) if noise else math.inf
+
+    def best_scale_log2(self, fmt: Format) -> int:
+        """Power of two that gives the cast the best SQNR; of equals, the one nearest to 0.
+
+        Scaling by a power of two changes nothing between `fmt.min_normal` and `fmt.max`, so the
+        search ends where the whole tensor lies above the one or below the other.
+        """
+        if not self.squares:
+            return 0
+        to_max = math.floor(math.log2(fmt.max) - math.log2(self.absmax))
+        to_normal = math.ceil(math.log2(fmt.min_normal) - math.log2(self.smallest_nonzero))
+        first, last = min(to_max, to_normal) - 1, max(to_max, to_normal) + 1
+        return max(range(first, last + 1), key=lambda k: (self.sqnr_db(fmt, k), -abs(k)))
+
+    def coarsen(self, mantissa_bits: int = COMPACT_MANTISSA_BITS) -> "CodeHistogram":
+        """Bin by fewer mantissa bits; sums, extremes and total counts stay exact.
+
+        Args:
+            mantissa_bits: counts stay exact for formats with fewer mantissa bits than this.
+
+        Raises:
+            InputError: unless 0 <= mantissa_bits <= 7.
+        """
+        if not 0 <= mantissa_bits <= FULL_MANTISSA_BITS:
+            raise InputError(f"mantissa_bits must lie in 0..{FULL_MANTISSA_BITS}: {mantissa_bits}")
+        bits = min(mantissa_bits, self.mantissa_bits)
+        mask = (1 << _FLOAT32_MANTISSA_BITS - bits) - 1
+        value = self.keys & np.uint32(~mask & 0xFFFFFFFF)
+        odd = value | ((self.keys & np.uint32(mask)) != 0).astype(np.uint32)
+        keys, inverse = np.unique(odd, return_inverse=True)
+        counts = np.zeros(len(keys), dtype=np.int64)
+        np.add.at(counts, inverse, self.counts)
+        return CodeHistogram(
+            keys=keys,
+            counts=counts,
+            squares=self.squares,
+            absmax=self.absmax,
+            smallest_nonzero=self.smallest_nonzero,
+            nan_count=self.nan_count,
+            inf_count=self.inf_count,
+            mantissa_bits=bits,
+        )
+
+    def __add__(self, other: "CodeHistogram") -> "CodeHistogram":
+        """Merge, exactly; the coarser of the two resolutions holds."""
+        if self.mantissa_bits != other.mantissa_bits:
+            bits = min(self.mantissa_bits, other.mantissa_bits)
+            return self.coarsen(bits) + other.coarsen(bits)
+        keys = np.union1d(self.keys, other.keys)
+        counts = np.zeros(len(keys), dtype=np.int64)
+        for part in (self, other):
+            counts[np.searchsorted(keys, part.keys)] += part.counts
+        return CodeHistogram(
+            keys=keys,
+            counts=counts,
+            squares=self.squares + other.squares,
+            absmax=float(np.fmax(self.absmax, other.absmax)),
+            smallest_nonzero=float(np.fmin(self.smallest_nonzero, other.smallest_nonzero)),
+            nan_count=self.nan_count + other.nan_count,
+            inf_count=self.inf_count + other.inf_count,
+            mantissa_bits=self.mantissa_bits,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in every field, so in every statistic."""
+        if not isinstance(other, CodeHistogram):
+            return NotImplemented
+        return (
+            np.array_equal(self.keys, other.keys)
+            and np.array_equal(self.counts, other.counts)
+            and self._scalars() == other._scalars()
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.counts.tobytes(), self._scalars()))
+
+    def to_json(self, *, compact: bool = False) -> dict[str, Any]:
+        """Write as a mapping that JSON can hold (no NaN in it).
+
+        Args:
+            compact: coarsen to 4 mantissa bits first: a few hundred bytes for a typical tensor.
+                RMS, extremes, totals and all counts for formats of at most 3 mantissa bits stay
+                exact; SQNR becomes an estimate. Otherwise lossless: a few thousand bytes.
+        """
+        histogram = self.coarsen() if compact else self
+        return histogram_json.encode(histogram)
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: if it is not such a mapping.
+        """
+        return cls(**histogram_json.decode(written))
+
+    def _scalars(self) -> tuple[Any, ...]:
+        extremes = repr((self.absmax, self.smallest_nonzero))
+        return (self.squares, extremes, self.nan_count, self.inf_count, self.mantissa_bits)
+
+    def _edges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Lower and upper end of what each key stands for; equal where it is one value."""
+        low = self.keys & np.uint32(0xFFFFFFFE)
+        step = np.uint32(1 << _FLOAT32_MANTISSA_BITS - self.mantissa_bits)
+        high = np.where(self.keys & np.uint32(1), low + step, low)
+        upper = high.view(np.float32).astype(np.float64)
+        upper[high == _INF_BITS] = 2.0**128
+        return low.view(np.float32).astype(np.float64), upper
+
+    def _cast(
+        self, fmt: Format, scale_log2: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Scaled middles of all keys, and what a saturating cast makes of them."""
+        low, high = self._edges()
+        scaled = np.ldexp((low + high) / 2, scale_log2)
+        return scaled, quantize(torch.from_numpy(scaled), fmt).numpy()
+
+    def _share(self, chosen: npt.NDArray[np.bool_]) -> float:
+        nonzero = self.nonzero_count
+        return int(self.counts[chosen & (self.keys > 0)].sum()) / nonzero if nonzero else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingHistogram:
+    """Counters that may still be on their way on an accelerator.
+
+    Attributes:
+        finish: waits and gives the counts.
+    """
+
+    finish: Finish
+
+    def result(self) -> CodeHistogram:
+        """Wait, and give the histogram."""
+        return CodeHistogram._from(self.finish())
+
+
+def _root_of_mean(squares: int, count: int) -> float:
+    """√(squares × 2**-2148 / count), from integers, so that no order of summation can show."""
+    shift = max(0, 130 - squares.bit_length() + count.bit_length())
+    shift += shift % 2
+    root = math.isqrt((squares << shift) // count)
+    excess = max(0, root.bit_length() - 64)
+    return math.ldexp(root >> excess, excess + (SQUARE_UNIT_LOG2 - shift) // 2)

@@ -1,0 +1,77 @@
+"""How a histogram is written to JSON: sparse, lossless, byte for byte the same each time."""
+
+import math
+from base64 import b85decode, b85encode
+from typing import TYPE_CHECKING, Any
+from zlib import compress, decompress, error
+
+import numpy as np
+
+from umup_diag.errors import InputError
+
+if TYPE_CHECKING:
+    from umup_diag.numerics.histogram import CodeHistogram
+
+_SCHEMA = 1
+
+
+def encode(histogram: "CodeHistogram") -> dict[str, Any]:
+    """Write every field; keys as gaps, integers as bytes of equal weight together, deflated."""
+    squares = histogram.squares
+    shift = (squares & -squares).bit_length() - 1 if squares else 0
+    gaps = np.diff(histogram.keys, prepend=np.uint32(0))
+    return {
+        "schema": _SCHEMA,
+        "mantissa_bits": histogram.mantissa_bits,
+        "nan": histogram.nan_count,
+        "inf": histogram.inf_count,
+        "absmax": _none_if_nan(histogram.absmax),
+        "smallest_nonzero": _none_if_nan(histogram.smallest_nonzero),
+        "squares": [f"{squares >> shift:x}", shift],
+        "bins": len(gaps),
+        "codes": _pack(gaps.astype("<u4")),
+        "counts": _pack(histogram.counts.astype("<i8")),
+    }
+
+
+def decode(written: dict[str, Any]) -> dict[str, Any]:
+    """Read the fields back.
+
+    Raises:
+        InputError: if a field is missing or not as `encode` wrote it.
+    """
+    try:
+        if written["schema"] != _SCHEMA:
+            raise InputError(f"histogram schema {written['schema']!r} is not {_SCHEMA}")
+        significand, shift = written["squares"]
+        gaps = _unpack(written["codes"], "<u4", written["bins"])
+        return {
+            "keys": np.cumsum(gaps, dtype=np.uint32),
+            "counts": _unpack(written["counts"], "<i8", written["bins"]).astype(np.int64),
+            "squares": int(significand, 16) << shift,
+            "absmax": _nan_if_none(written["absmax"]),
+            "smallest_nonzero": _nan_if_none(written["smallest_nonzero"]),
+            "nan_count": int(written["nan"]),
+            "inf_count": int(written["inf"]),
+            "mantissa_bits": int(written["mantissa_bits"]),
+        }
+    except (KeyError, TypeError, ValueError, error) as problem:
+        raise InputError(f"not a histogram as to_json writes it: {problem}") from problem
+
+
+def _pack(numbers: np.ndarray[Any, Any]) -> str:
+    by_weight = numbers.view(np.uint8).reshape(len(numbers), numbers.itemsize).T
+    return b85encode(compress(by_weight.tobytes(), 9)).decode("ascii")
+
+
+def _unpack(text: str, dtype: str, length: int) -> np.ndarray[Any, Any]:
+    by_weight = np.frombuffer(decompress(b85decode(text)), dtype=np.uint8)
+    return np.ascontiguousarray(by_weight.reshape(-1, length).T).view(dtype).reshape(length)
+
+
+def _none_if_nan(x: float) -> float | None:
+    return None if math.isnan(x) else x
+
+
+def _nan_if_none(x: float | None) -> float:
+    return math.nan if x is None else float(x)

@@ -1,0 +1,144 @@
+"""The fast twin of `umup_diag.numerics.rounding`: a whole tensor, the same numbers.
+
+The result never depends on what this torch version's own casts do beyond the largest value.
+"""
+
+import math
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from umup_diag.errors import InputError
+from umup_diag.numerics.formats import Format, Overflow
+from umup_diag.numerics.rounding import Rounding, check_overflow
+
+
+def quantize(
+    x: Tensor,
+    fmt: Format,
+    *,
+    rounding: Rounding | str = Rounding.NEAREST_EVEN,
+    overflow: Overflow | str = Overflow.SATURATE,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Round every element to a format.
+
+    Rules are those of `umup_diag.numerics.rounding.round_to_format`. No gradient flows: see
+    `umup_diag.numerics.straight_through`.
+
+    Returns:
+        A tensor of the shape and device of `x`, and of its dtype if that has every value of the
+        format, else float32.
+
+    Args:
+        x: any real floating-point tensor, any shape and stride.
+        fmt: where to.
+        rounding: which neighbour.
+        overflow: what too large an element becomes.
+        generator: for stochastic rounding.
+
+    Raises:
+        InputError: an integer or complex tensor; an unknown rule; a rule that `fmt` has no code
+            for.
+    """
+    rounding, overflow = _rules(rounding, overflow)
+    check_overflow(fmt, overflow)
+    if not x.dtype.is_floating_point:
+        raise InputError(f"cannot quantize {x.dtype}: needs a real floating-point tensor")
+    wide = _wide(x.dtype)
+    exact = torch.promote_types(_exact_dtype(fmt, rounding), wide)
+    rounded = _round(x.detach().to(exact), fmt, rounding, overflow, generator)
+    return rounded.to(x.dtype if _holds(x.dtype, fmt) else wide)
+
+
+def _rules(rounding: Rounding | str, overflow: Overflow | str) -> tuple[Rounding, Overflow]:
+    try:
+        return Rounding(rounding), Overflow(overflow)
+    except ValueError as problem:
+        raise InputError(
+            f"{problem}; rounding is one of {', '.join(Rounding)}, "
+            f"overflow one of {', '.join(Overflow)}"
+        ) from problem
+
+
+def _round(
+    x: Tensor,
+    fmt: Format,
+    rounding: Rounding,
+    overflow: Overflow,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Follow the reference step by step, in a dtype where every step is exact."""
+    magnitude = x.abs().clamp_(min=float(fmt.magnitude(0)))
+    spacing = _power_of_two_below(magnitude).clamp_(fmt.min_normal, 2.0**fmt.max_exponent)
+    spacing *= 2.0**-fmt.mantissa_bits
+    position = magnitude / spacing
+    match rounding:
+        case Rounding.NEAREST_EVEN:
+            steps = position.round() if fmt.mantissa_bits else _even_power(position, spacing, fmt)
+        case Rounding.NEAREST_AWAY:
+            steps = position.floor()
+            steps += position - steps >= 0.5
+        case Rounding.TOWARD_ZERO:
+            steps = position.floor()
+        case Rounding.STOCHASTIC:
+            draw = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+            steps = position.floor()
+            steps += position - steps > draw
+        case _:
+            assert_never(rounding)
+    result = steps.mul_(spacing)
+    if rounding is Rounding.TOWARD_ZERO:
+        result = torch.where(magnitude.isinf(), magnitude, result.clamp_(max=fmt.max))
+    match overflow:
+        case Overflow.SATURATE:
+            result = result.clamp_(max=fmt.max)
+        case Overflow.INF:
+            result = result.masked_fill_(result > fmt.max, math.inf)
+        case Overflow.NAN:
+            result = result.masked_fill_(result > fmt.max, math.nan)
+        case _:
+            assert_never(overflow)
+    if not fmt.signed:
+        return result.masked_fill_(x < 0, math.nan)
+    result = result.copysign_(x)
+    return result if fmt.signed_zero else result.add_(0.0)
+
+
+def _power_of_two_below(magnitude: Tensor) -> Tensor:
+    """Largest power of two up to each normal magnitude; 0 below them, infinity for NaN."""
+    if magnitude.dtype is torch.float64:
+        return (magnitude.view(torch.int64) & 0x7FF0000000000000).view(torch.float64)
+    return (magnitude.view(torch.int32) & 0x7F800000).view(torch.float32)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which an input is read; float8 dtypes know no arithmetic of their own."""
+    return torch.float64 if dtype is torch.float64 else torch.float32
+
+
+def _even_power(position: Tensor, spacing: Tensor, fmt: Format) -> Tensor:
+    """Nearest even where codes are powers of two: 1.5 goes to the neighbour with the even code."""
+    field = spacing.log2() + fmt.bias
+    return torch.where((position == 1.5) & (field % 2 == 0), 1.0, position.round())
+
+
+def _exact_dtype(fmt: Format, rounding: Rounding) -> torch.dtype:
+    """float32 where it keeps every step exact with a margin; draws need more bits than it has."""
+    if rounding is Rounding.STOCHASTIC:
+        return torch.float64
+    in_range = math.log2(fmt.smallest_subnormal) > -100 and fmt.max_exponent < 100
+    return torch.float32 if in_range else torch.float64
+
+
+def _holds(dtype: torch.dtype, fmt: Format) -> bool:
+    """Whether a dtype has every value of the format."""
+    if dtype.itemsize == 1:
+        return False
+    limits = torch.finfo(dtype)
+    return (
+        fmt.max <= limits.max
+        and 2.0**-fmt.mantissa_bits >= limits.eps
+        and fmt.smallest_subnormal >= limits.tiny * limits.eps
+    )
