@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ class Corpus:
         text: its bytes.
     """
 
+    MANUAL: ClassVar[str] = "pydoc_data.topics"
+
     name: str
     text: bytes
 
@@ -36,7 +39,7 @@ class Corpus:
         if path is None:
             from pydoc_data.topics import topics
 
-            return cls("pydoc_data.topics", "\n".join(topics.values()).encode())
+            return cls(cls.MANUAL, "\n".join(topics.values()).encode())
         try:
             text = path.read_bytes()
         except OSError as error:

@@ -92,8 +92,8 @@ def plan(
         optimizer = "adam"
     if optimizer is None and lr is not None:
         raise InputError(
-            f"--lr needs --optimizer: {subject.name} brings its own optimizer(model), which sets its "
-            "own."
+            f"--lr needs --optimizer: {subject.name} brings its own optimizer(model), which "
+            "sets its own."
         )
     if optimizer is not None:
         optimizers.get(optimizer)
@@ -139,6 +139,18 @@ def resume(out: Path) -> tuple[SweepSettings, Recording]:
     recording = Recording.load(out / FILE)
     fields: dict[str, Any] = {**recording.settings}
     return SweepSettings(**{**fields, "widths": tuple(fields["widths"])}), recording
+
+
+def same_text(settings: SweepSettings) -> Corpus:
+    """The text that a recording was made with.
+
+    Raises:
+        InputError: if it is gone or has changed.
+    """
+    corpus = Corpus.load() if settings.text == Corpus.MANUAL else Corpus.load(Path(settings.text))
+    if corpus.digest != settings.text_digest:
+        raise InputError(f"the text {settings.text} has changed since the run began; start anew.")
+    return corpus
 
 
 def _unfinished(path: Path) -> bool:

@@ -26,6 +26,6 @@ def scale(x: Tensor, *, forward: float = 1.0, backward: float = 1.0) -> Tensor:
     is deliberately not that of the function, which is admissible on a cut edge of the graph, where
     the factor is common to all that it reaches (Unit Scaling, section 5.1).
     """
-    result = _Scale.apply(x, forward, backward)
+    result = _Scale.apply(x, forward, backward)  # type: ignore[no-untyped-call]
     assert isinstance(result, Tensor)
     return result

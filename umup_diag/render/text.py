@@ -1,0 +1,120 @@
+"""Results on a terminal."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from umup_diag.judge.causes import first_offender
+from umup_diag.judge.result import Finding, Result, Verdict
+from umup_diag.judge.slope_finding import SlopeFinding
+from umup_diag.render.names import collapse
+
+STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+OFFENDERS = 16  #: how many are listed one by one
+
+
+def coordcheck(result: Result, *, every: bool = False) -> RenderableType:
+    """A coord check: offenders first, what passes summed up by kind, what to change, the verdict.
+
+    Args:
+        result: from `umup_diag.judge.coordcheck`.
+        every: list every finding by itself.
+    """
+    slopes = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
+    parts: list[RenderableType] = [_slope_table(slopes, every=every)] if slopes else []
+    parts += [Text(finding.cause or "") for finding in result.findings if finding not in slopes]
+    parts += [part for part in (_changes(slopes), _notes(result)) if part is not None]
+    return Group(*parts, verdict(result))
+
+
+def verdict(result: Result) -> Text:
+    """The last line: the verdict and what it rests on."""
+    counts = [
+        f"{sum(finding.verdict is each for finding in result.findings)} {each}"
+        for each in Verdict
+        if any(finding.verdict is each for finding in result.findings)
+    ]
+    text = Text(f"{result.command}: ")
+    text.append(result.verdict, STYLE[result.verdict])
+    text.append(f" ({', '.join(counts) or 'nothing judged'})")
+    return text
+
+
+def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for column in ("tensor", "kind", "when"):
+        table.add_column(column, overflow="fold")
+    for column in ("slope", "expected"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    loud = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
+    quiet = [finding for finding in findings if finding not in loud]
+    shown = loud if every else loud[:OFFENDERS]
+    for finding in shown:
+        table.add_row(escape(finding.tensor), *_cells(finding))
+    if len(loud) > len(shown):
+        table.add_row(f"… and {len(loud) - len(shown)} more (--all lists them)")
+    if quiet and shown:
+        table.add_section()
+
+    def group(finding: SlopeFinding) -> tuple[int, str, str]:
+        return finding.step, finding.kind, finding.role
+
+    for _, members in groupby(sorted(quiet, key=group), key=group):
+        passing = list(members)
+        closest = min(passing, key=_margin)
+        table.add_row(
+            f"{len(passing)} {closest.role}, worst {escape(closest.tensor)}", *_cells(closest)
+        )
+    return table
+
+
+def _margin(finding: SlopeFinding) -> float:
+    """How far the interval stays from the edge of what is accepted."""
+    low, high = finding.interval
+    return min(low - finding.accepted[0], finding.accepted[1] - high)
+
+
+def _cells(finding: SlopeFinding) -> tuple[str | Text, ...]:
+    low, high = finding.interval
+    kind = finding.kind + {1: " × mult", 0: "", -1: " ÷ mult"}[finding.times_multiplier]
+    when = f"{finding.step} updates" if finding.step else "init"
+    slowest = finding.accepted[0] + finding.band
+    expected = f"{finding.expected:+.2f}"
+    if finding.expected - slowest > 1e-9:
+        expected = f"{slowest:+.2f}…{expected}"
+    return (
+        kind,
+        when,
+        f"{finding.slope:+.2f} ±{(high - low) / 2:.2f}",
+        expected,
+        Text(finding.verdict, STYLE[finding.verdict]),
+    )
+
+
+def _changes(findings: Sequence[SlopeFinding]) -> RenderableType | None:
+    """Where it starts, and what to multiply by what, one line per cause."""
+    first = first_offender(findings)
+    if first is None:
+        return None
+    lines = [Text(f"\nFirst offender in forward order: {first.tensor} ({first.kind}).", "bold")]
+    fixes: dict[tuple[str, str], list[str]] = {}
+    for finding in sorted(findings, key=lambda finding: finding.order):
+        if finding.cause and finding.fix:
+            fixes.setdefault((finding.cause, finding.fix), []).append(finding.tensor)
+    for (cause, fix), tensors in fixes.items():
+        lines.append(Text(f"  {cause}: {fix}: {', '.join(collapse(tensors))}"))
+    return Group(*lines)
+
+
+def _notes(result: Result) -> RenderableType | None:
+    undecided: list[Finding] = [
+        finding for finding in result.findings if finding.verdict is Verdict.INCONCLUSIVE
+    ]
+    lines = [Text(f"{finding.tensor} {finding.kind}: {finding.cause}") for finding in undecided[:4]]
+    lines += [Text(note) for note in result.notes]
+    return Group(Text(""), *lines) if lines else None
