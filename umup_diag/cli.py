@@ -73,16 +73,31 @@ def cli() -> None:
 def common(out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options that every command has."""
     options = [
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="What the random numbers start from."),
-        click.option("--device", default="auto", show_default=True,
-                     help="cpu, cuda, cuda:1; auto takes CUDA where there is one."),
-        click.option("--out", type=click.Path(path_type=Path), default=Path(out),
-                     show_default=True, help="Folder for what is recorded and reported."),
-        click.option("--json", "as_json", is_flag=True,
-                     help="Print the result as JSON and nothing else."),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="What the random numbers start from.",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="cpu, cuda, cuda:1; auto takes CUDA where there is one.",
+        ),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            default=Path(out),
+            show_default=True,
+            help="Folder for what is recorded and reported.",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print the result as JSON and nothing else."
+        ),
         click.option("-q", "--quiet", is_flag=True, help="Print the verdict only."),
-    ]  # fmt: skip
+    ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for option in reversed(options):
@@ -92,34 +107,76 @@ def common(out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorate
 
 
-# fmt: off
 @cli.command()
-@click.option("--model", default="reference_model:umup", show_default=True,
-              metavar="PKG.MOD[:ATTR]", help="What offers build(width) -> nn.Module.")
-@click.option("--widths", type=Widths(), default="128..1024", show_default=True,
-              help="128..4096 doubles; 128,192,256 is the list.")
-@click.option("--target", metavar="SCHEME",
-              help="Hold the model to the slopes of sp, ntk, mup, depth_mup or umup.  "
-                   "[default: the model's own target, else mup]")
-@click.option("--optimizer", metavar="NAME",
-              help="adam, adamw or sgd.  [default: the model's own, else adam]")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True),
-              help="Learning rate of a named optimizer.  [default: the model's, small]")
-@click.option("--steps", type=click.IntRange(min=1), default=3, show_default=True,
-              help="Updates before changes are measured.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True,
-              help="Runs at each width; the intervals come from them.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Sequences in the batch; its tokens must stay well below the smallest width.")
-@click.option("--seq-len", type=click.IntRange(min=1), default=16, show_default=True,
-              help="Tokens in a sequence.")
-@click.option("--text", type=click.Path(path_type=Path),
-              help="A file to read as bytes.  [default: Python's manual]")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR",
-              help="Go on with the unfinished recording in DIR, with the settings it has.")
+@click.option(
+    "--model",
+    default="reference_model:umup",
+    show_default=True,
+    metavar="PKG.MOD[:ATTR]",
+    help="What offers build(width) -> nn.Module.",
+)
+@click.option(
+    "--widths",
+    type=Widths(),
+    default="128..1024",
+    show_default=True,
+    help="128..4096 doubles; 128,192,256 is the list.",
+)
+@click.option(
+    "--target",
+    metavar="SCHEME",
+    help="Hold the model to the slopes of sp, ntk, mup, depth_mup or umup.  "
+    "[default: the model's own target, else mup]",
+)
+@click.option(
+    "--optimizer", metavar="NAME", help="adam, adamw or sgd.  [default: the model's own, else adam]"
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Learning rate of a named optimizer.  [default: the model's, small]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Updates before changes are measured.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Runs at each width; the intervals come from them.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Sequences in the batch; its tokens must stay well below the smallest width.",
+)
+@click.option(
+    "--seq-len",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Tokens in a sequence.",
+)
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    help="A file to read as bytes.  [default: Python's manual]",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Go on with the unfinished recording in DIR, with the settings it has.",
+)
 @click.option("--all", "every", is_flag=True, help="List every finding by itself.")
 @common(out="reports/coordcheck")
-# fmt: on
 @click.pass_context
 def coordcheck(
     ctx: click.Context,
@@ -156,7 +213,7 @@ def coordcheck(
         corpus = sweep.same_text(settings)
     report.clear(out, "coordcheck")
     with (
-        _progress(settings, recording, silent=as_json or quiet) as step,
+        _progress(settings, as_json or quiet) as step,
         _resumable(settings, recording, out),
     ):
         sweep.sweep(subject, corpus, settings, recording, device=where, progress=step)

@@ -17,12 +17,11 @@ from umup_diag.measure.backward import in_backward
 from umup_diag.measure.layers import is_layer, tensors
 from umup_diag.measure.weight_sample import WeightSample
 from umup_diag.numerics.histogram import CodeHistogram
-from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.kinds import Kind, kind_order
 from umup_diag.scaling.roles import Fans
 
 #: The three that a linear layer's matmuls would cast to FP8.
 MATMUL_KINDS = frozenset({Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT})
-KIND_ORDER = {kind: place for place, kind in enumerate(Kind)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +137,7 @@ class Recorder:
                     histogram=histogram,
                 )
             )
-        return sorted(found, key=lambda row: (row.order, row.tensor, KIND_ORDER[row.kind]))
+        return sorted(found, key=lambda row: (row.order, row.tensor, kind_order(row.kind)))
 
     def _see_parameter(self, name: str, parameter: nn.Parameter, hooks: ExitStack) -> None:
         step = self._step

@@ -14,10 +14,10 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from umup_diag.judge.result import Result, Verdict
 from umup_diag.judge.slope_finding import SlopeFinding
+from umup_diag.scaling.kinds import kind_order
+from umup_diag.scaling.roles import Role
 
-ROLE_COLOURS = dict(
-    zip(("input", "hidden", "output", "vector"), sns.color_palette("colorblind"), strict=False)
-)
+ROLE_COLOURS = dict(zip(Role, sns.color_palette("colorblind", len(Role)), strict=True))
 COLUMNS = 4
 
 
@@ -29,16 +29,15 @@ def coordcheck(result: Result) -> bytes | None:
     the layer's multiplier, that of weight gradients divided by it, as judged.
     """
     findings = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
-    panels = sorted({(finding.step, finding.kind) for finding in findings})
+    panels = sorted({(finding.step, kind_order(finding.kind)) for finding in findings})
     if not panels:
         return None
     rows = ceil(len(panels) / COLUMNS)
     with sns.axes_style("whitegrid"), mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(3.4 * COLUMNS, 3.0 * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-        for ax, (step, kind) in zip(axes, panels, strict=False):
-            shown = [f for f in findings if f.step == step and f.kind == kind]
-            _panel(ax, shown)
+        for ax, panel in zip(axes, panels, strict=False):
+            _panel(ax, [f for f in findings if (f.step, kind_order(f.kind)) == panel])
         for ax in axes[len(panels) :]:
             ax.set_visible(False)
         figure.suptitle(_title(result), fontsize=11)
@@ -55,7 +54,7 @@ def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
         failing = finding.verdict is Verdict.FAIL
         ax.plot(
             *zip(*finding.points, strict=True),
-            color=ROLE_COLOURS[finding.role],
+            color=ROLE_COLOURS[Role(finding.role)],
             linewidth=1.8 if failing else 0.9,
             alpha=1.0 if failing else 0.7,
             marker="o",

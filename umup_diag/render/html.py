@@ -42,7 +42,7 @@ def _cell(value: Any) -> str:
         case None:
             return ""
         case float():
-            return f"{value:+.3f}"
+            return f"{value + 0.0:+.3f}"
         case tuple():
             return " … ".join(map(_cell, value))
         case _:

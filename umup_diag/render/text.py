@@ -12,6 +12,7 @@ from umup_diag.judge.causes import first_offender
 from umup_diag.judge.result import Finding, Result, Verdict
 from umup_diag.judge.slope_finding import SlopeFinding
 from umup_diag.render.names import collapse
+from umup_diag.scaling.kinds import kind_order
 
 STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 OFFENDERS = 16  #: how many are listed one by one
@@ -45,7 +46,13 @@ def verdict(result: Result) -> Text:
 
 
 def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(
+        box=None,
+        padding=(0, 1),
+        header_style="bold",
+        caption="Rows that count tensors pass, and show the one that comes closest to its band.",
+        caption_justify="left",
+    )
     for column in ("tensor", "kind", "when"):
         table.add_column(column, overflow="fold")
     for column in ("slope", "expected"):
@@ -61,16 +68,15 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
     if quiet and shown:
         table.add_section()
 
-    def group(finding: SlopeFinding) -> tuple[int, str, str]:
-        return finding.step, finding.kind, finding.role
-
-    for _, members in groupby(sorted(quiet, key=group), key=group):
+    for _, members in groupby(sorted(quiet, key=_group), key=_group):
         passing = list(members)
         closest = min(passing, key=_margin)
-        table.add_row(
-            f"{len(passing)} {closest.role}, worst {escape(closest.tensor)}", *_cells(closest)
-        )
+        table.add_row(f"{len(passing)} {closest.role}", *_cells(closest))
     return table
+
+
+def _group(finding: SlopeFinding) -> tuple[int, int, str]:
+    return finding.step, kind_order(finding.kind), finding.role
 
 
 def _margin(finding: SlopeFinding) -> float:
@@ -79,18 +85,22 @@ def _margin(finding: SlopeFinding) -> float:
     return min(low - finding.accepted[0], finding.accepted[1] - high)
 
 
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
 def _cells(finding: SlopeFinding) -> tuple[str | Text, ...]:
     low, high = finding.interval
     kind = finding.kind + {1: " × mult", 0: "", -1: " ÷ mult"}[finding.times_multiplier]
     when = f"{finding.step} updates" if finding.step else "init"
     slowest = finding.accepted[0] + finding.band
-    expected = f"{finding.expected:+.2f}"
+    expected = _signed(finding.expected)
     if finding.expected - slowest > 1e-9:
-        expected = f"{slowest:+.2f}…{expected}"
+        expected = f"{_signed(slowest)}…{expected}"
     return (
         kind,
         when,
-        f"{finding.slope:+.2f} ±{(high - low) / 2:.2f}",
+        f"{_signed(finding.slope)} ±{(high - low) / 2:.2f}",
         expected,
         Text(finding.verdict, STYLE[finding.verdict]),
     )

@@ -14,3 +14,8 @@ class Kind(StrEnum):
     UPDATE = "update"  #: ΔW, since initialisation
     OUTPUT_CHANGE = "output_change"  #: ΔA, on the same batch, since initialisation
     ATTENTION_LOGITS = "attention_logits"  #: what the softmax of attention gets
+
+
+def kind_order(kind: str) -> int:
+    """Place of a kind in tables and figures."""
+    return list(Kind).index(Kind(kind))
