@@ -1,0 +1,75 @@
+"""What every command does on the terminal: bars while it runs, then the result, once."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from umup_diag.judge.result import Result
+
+INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
+
+
+@contextmanager
+def bars(totals: dict[str, int], *, silent: bool) -> Iterator[Callable[[str, int], None]]:
+    """A progress bar per label on a terminal, on stderr; nothing elsewhere.
+
+    Yields a function that takes a label and how much of its total is done.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=silent or not console.is_terminal,
+    )
+    with progress:
+        tasks = {
+            label: progress.add_task(label, total=total, start=False)
+            for label, total in totals.items()
+        }
+
+        def step(label: str, done: int) -> None:
+            progress.start_task(tasks[label])
+            progress.update(tasks[label], completed=done)
+
+        yield step
+
+
+@contextmanager
+def resumable(kept: Callable[[], str], command: str) -> Iterator[None]:
+    """On Ctrl-C, say what is kept and how to go on, and exit as a shell expects."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted: {kept()}.\nGo on with: {command}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def tell(
+    result: "Result", page: Path, table: Callable[[], Any], *, as_json: bool, quiet: bool
+) -> None:
+    """Print the result: as JSON and nothing else, as its verdict, or as its table and page."""
+    from rich.console import Console
+
+    from umup_diag.render import json
+    from umup_diag.render import text as telling
+
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100)
+    console.print(telling.verdict(result) if quiet else table())
+    if not quiet:
+        console.print(f"report: {page}", soft_wrap=True)
