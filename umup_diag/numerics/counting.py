@@ -7,7 +7,10 @@ a bfloat16 value, so such an interval never straddles one, and the counts are ex
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,7 @@ SQUARE_UNIT_LOG2 = -2148
 _INF_BITS = 0x7F800000
 _CODES = 1 << 15
 _CHUNK = 1 << 22
+_WORTH_A_THREAD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +70,12 @@ def begin_count(tensor: Tensor) -> Finish:
     """
     flat = _flat(tensor)
     if flat.dtype is torch.float64:
-        return lambda: _count_float64(flat)
+        counted = _count_float64(flat)
+        return lambda: counted
+    compiled = flat.device.type == "cpu" and _has_numba()
     if flat.dtype is torch.float32:
-        return _begin_float32(flat)
-    return _begin_small(flat)
+        return _compiled_float32(flat) if compiled else _begin_float32(flat)
+    return _compiled_small(flat) if compiled else _begin_small(flat)
 
 
 def _flat(tensor: Tensor) -> Tensor:
@@ -80,6 +86,52 @@ def _flat(tensor: Tensor) -> Tensor:
     if not tensor.dtype.is_floating_point or tensor.dtype.itemsize * 8 not in (8, 16, 32, 64):
         raise InputError(f"cannot count {tensor.dtype}: needs a real floating-point tensor")
     return tensor.detach().resolve_neg().reshape(-1)
+
+
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+def _split(flat: Tensor) -> list[Tensor]:
+    """One part per thread, each worth the start of a thread."""
+    threads = max(1, min(torch.get_num_threads(), flat.numel() // _WORTH_A_THREAD))
+    return list(flat.chunk(threads))
+
+
+def _in_threads(work: Callable[[Tensor], Any], parts: list[Tensor]) -> list[Any]:
+    if len(parts) == 1:
+        return [work(parts[0])]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(pool.map(work, parts))
+
+
+def _compiled_float32(flat: Tensor) -> Finish:
+    from umup_diag.numerics.kernels import count_float32
+
+    def count(part: Tensor) -> tuple[Int64s, int, int]:
+        counters = np.zeros((4, _CODES), dtype=np.int64)
+        bits = part.view(torch.int32).numpy().view(np.uint32)
+        return counters, *count_float32(bits, np.zeros(_CODES, dtype=np.uint64), counters)
+
+    counters, largest, smallest = zip(*_in_threads(count, _split(flat)), strict=True)
+    counted = finish_float32(sum(counters[1:], counters[0]), max(largest), min(smallest))
+    return lambda: counted
+
+
+def _compiled_small(flat: Tensor) -> Finish:
+    from umup_diag.numerics.kernels import count_small
+
+    view = torch.uint8 if flat.itemsize == 1 else torch.uint16
+
+    def count(part: Tensor) -> Int64s:
+        counters = np.zeros(1 << 8 * flat.itemsize, dtype=np.int64)
+        count_small(part.view(view).numpy(), counters)
+        return counters
+
+    counters = _in_threads(count, _split(flat))
+    counted = finish_small(sum(counters[1:], counters[0]), flat.dtype)
+    return lambda: counted
 
 
 def _begin_float32(flat: Tensor) -> Finish:
