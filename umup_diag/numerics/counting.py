@@ -7,10 +7,7 @@ a bfloat16 value, so such an interval never straddles one, and the counts are ex
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ import torch
 from torch import Tensor
 
 from umup_diag.errors import InputError
+from umup_diag.numerics.threads import can_compile, in_threads
 
 Int64s = npt.NDArray[np.int64]
 UInt32s = npt.NDArray[np.uint32]
@@ -29,7 +27,6 @@ SQUARE_UNIT_LOG2 = -2148
 _INF_BITS = 0x7F800000
 _CODES = 1 << 15
 _CHUNK = 1 << 22
-_WORTH_A_THREAD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ def begin_count(tensor: Tensor) -> Finish:
     if flat.dtype is torch.float64:
         counted = _count_float64(flat)
         return lambda: counted
-    compiled = flat.device.type == "cpu" and _has_numba()
+    compiled = can_compile(flat)
     if flat.dtype is torch.float32:
         return _compiled_float32(flat) if compiled else _begin_float32(flat)
     return _compiled_small(flat) if compiled else _begin_small(flat)
@@ -88,24 +85,6 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.detach().resolve_neg().reshape(-1)
 
 
-@cache
-def _has_numba() -> bool:
-    return find_spec("numba") is not None
-
-
-def _split(flat: Tensor) -> list[Tensor]:
-    """One part per thread, each worth the start of a thread."""
-    threads = max(1, min(torch.get_num_threads(), flat.numel() // _WORTH_A_THREAD))
-    return list(flat.chunk(threads))
-
-
-def _in_threads(work: Callable[[Tensor], Any], parts: list[Tensor]) -> list[Any]:
-    if len(parts) == 1:
-        return [work(parts[0])]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return list(pool.map(work, parts))
-
-
 def _compiled_float32(flat: Tensor) -> Finish:
     from umup_diag.numerics.kernels import count_float32
 
@@ -114,7 +93,7 @@ def _compiled_float32(flat: Tensor) -> Finish:
         bits = part.view(torch.int32).numpy().view(np.uint32)
         return counters, *count_float32(bits, np.zeros(_CODES, dtype=np.uint64), counters)
 
-    counters, largest, smallest = zip(*_in_threads(count, _split(flat)), strict=True)
+    counters, largest, smallest = zip(*in_threads(count, flat), strict=True)
     counted = finish_float32(sum(counters[1:], counters[0]), max(largest), min(smallest))
     return lambda: counted
 
@@ -129,7 +108,7 @@ def _compiled_small(flat: Tensor) -> Finish:
         count_small(part.view(view).numpy(), counters)
         return counters
 
-    counters = _in_threads(count, _split(flat))
+    counters = in_threads(count, flat)
     counted = finish_small(sum(counters[1:], counters[0]), flat.dtype)
     return lambda: counted
 

@@ -21,6 +21,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HIGH = np.uint64(0x1FFFFF)
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _MANTISSA = np.uint32(0x7FFFFF)
+_SIGN = np.uint32(0x80000000)
 _REST = np.uint32(0xFFFF)
 _CODE_SHIFT = np.uint32(16)
 _CODE = np.uint32(0x7FFF)
@@ -109,3 +110,30 @@ def _empty(packed: Any, counters: Any, code: Any) -> None:
     counters[2, code] += np.int64(value & _LOW)
     counters[3, code] += np.int64(value >> _LIMB & _HIGH)
     packed[code] = np.uint64(0)
+
+
+@_compiled
+def round_nearest_even(bits: Any, out: Any, limits: Any, overflow: Any, zero_sign: Any) -> None:
+    """Round float32 to a format, by adding and subtracting a number of the right spacing.
+
+    Adding 2**(e + 23 − mantissa bits) leaves as many mantissa bits as the format has, rounded by
+    the processor to nearest even; below the smallest normal value e stays, as the spacing does.
+
+    Args:
+        bits: (N,) uint32, float32 seen as integers.
+        out: (N,) uint32, likewise, written.
+        limits: (4,) uint32: exponent fields of the smallest and of the largest normal value, both
+            in place; what to add to them for the number above; the bits of the largest value.
+        overflow: uint32, bits of what a magnitude beyond the largest value becomes.
+        zero_sign: uint32, what is kept of the sign of a zero.
+    """
+    lowest, highest, lift, largest = limits[0], limits[1], limits[2], limits[3]
+    for i in range(bits.size):  # vectorised
+        magnitude = np.uint32(bits[i] & _MAGNITUDE)
+        field = min(max(np.uint32(magnitude & _INF), lowest), highest)
+        spacer = np.uint32(field + lift).view(np.float32)
+        value = np.uint32(magnitude).view(np.float32)
+        rounded = np.float32((value + spacer) - spacer).view(np.uint32)
+        is_over = (rounded > largest) & (magnitude <= _INF)
+        sign = np.uint32(bits[i] & (zero_sign if rounded == _ZERO else _SIGN))
+        out[i] = (overflow if is_over else rounded) | sign
