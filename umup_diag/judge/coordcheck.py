@@ -19,13 +19,13 @@ from umup_diag.scaling.schemes import Family
 
 #: How far a slope may lie from the prediction. Every rule that is got wrong in practice is wrong by
 #: half a power of width or a whole one, so a band must stay well below ½; and it must hold what a
-#: correct model shows at widths from 128 up with five seeds.
+#: correct model shows at widths from 128 up with eight seeds (docs/bands.md).
 BANDS: Mapping[Kind, float] = {
     Kind.INPUT: 0.15,  # normalised, or one op away from it
     Kind.WEIGHT: 0.15,  # a weight is known to four digits; its multiplier, from activations, is not
     Kind.OUTPUT: 0.15,
-    Kind.GRAD_OUTPUT: 0.25,  # q and k gradients pass the softmax: few tokens carry them
-    Kind.WEIGHT_GRAD: 0.25,  # the same, summed over the tokens
+    Kind.GRAD_OUTPUT: 0.30,  # q and k gradients pass the softmax: few heads and tokens carry them
+    Kind.WEIGHT_GRAD: 0.30,  # the same, summed over the tokens
     Kind.UPDATE: 0.15,  # as for weights; under SGD, of a weight gradient
     Kind.OUTPUT_CHANGE: 0.20,  # a sum of terms that come to dominate only with width
     Kind.ATTENTION_LOGITS: 0.25,  # few heads, few tokens
@@ -123,7 +123,7 @@ def _means(series: Series) -> tuple[tuple[int, float], ...]:
 def _settling(slope: Slope, accepted: tuple[float, float]) -> str:
     """What it would take to tell whether the slope is inside or outside."""
     if slope.seeds < 2:
-        return "one seed gives no interval; use --seeds 5"
+        return "one seed gives no interval; use --seeds 8"
     margin = min(abs(slope.mean - edge) for edge in accepted)
     seeds = slope.seeds_for(margin)
     interval = f"the interval is ±{slope.half_width:.2f}, and {margin:.2f} would do"
