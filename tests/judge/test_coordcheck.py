@@ -12,7 +12,7 @@ from torch import nn
 
 import reference_model
 from reference_model import LlamaSubject
-from reference_model.llama import Embedding, Linear, Llama, Readout
+from reference_model.llama import Embedding, Layer, Linear, Llama, Readout
 from umup_diag.errors import InputError
 from umup_diag.judge import coordcheck
 from umup_diag.judge.result import Result, Verdict
@@ -80,7 +80,13 @@ def causes(result: Result) -> dict[str, tuple[str, str]]:
 
 
 def by_width(model: Llama, power: float) -> float:
-    return (model.config.width / 128) ** power
+    return float((model.config.width / 128) ** power)
+
+
+def layer(model: Llama, index: int) -> Layer:
+    found = model.layers[index]
+    assert isinstance(found, Layer)
+    return found
 
 
 @pytest.mark.parametrize("name", ["umup", "mup", "depth_mup"])
@@ -133,7 +139,7 @@ def test_a_rate_that_is_scaled_by_the_wrong_power(power: float, fix: str, tmp_pa
 
 def test_one_layers_rate_alone(tmp_path: Path) -> None:
     def rate(model: Llama, module: nn.Module) -> float:
-        return by_width(model, 1.0) if module is model.layers[1].ffn.gate else 1.0
+        return by_width(model, 1.0) if module is layer(model, 1).ffn.gate else 1.0
 
     found = causes(check(out=tmp_path, rate=rate))
     assert set(found) == {"layers.1.ffn.gate"}
@@ -148,7 +154,7 @@ def test_embedding_and_head_rates_scaled_that_should_not_be(tmp_path: Path) -> N
     assert found["head"] == ("learning rate", "multiply the learning rate by width^+1")
 
 
-def tampered(change: Callable[[Llama], None], **config: Any) -> Callable[[int], nn.Module]:
+def tampered(change: Callable[[Llama], object], **config: Any) -> Callable[[int], nn.Module]:
     def build(width: int) -> nn.Module:
         model = replace(MUP, **config).build(width)
         with torch.no_grad():
@@ -168,7 +174,7 @@ def test_an_embedding_that_starts_too_small(tmp_path: Path) -> None:
 
 def test_a_hidden_layer_that_starts_too_large(tmp_path: Path) -> None:
     def change(model: Llama) -> None:
-        model.layers[0].attention.v.weight.mul_(by_width(model, 0.5))
+        layer(model, 0).attention.v.weight.mul_(by_width(model, 0.5))
 
     found = causes(check(out=tmp_path, build=tampered(change)))
     assert found["layers.0.attention.v"] == ("init", "multiply the initial weights by width^-0.5")
@@ -188,8 +194,8 @@ def test_attention_over_the_root_of_a_head_dimension_that_grows(tmp_path: Path) 
 
     def build(width: int) -> nn.Module:
         model = replace(MUP, head_dim=width // 4).build(width)
-        for layer in model.layers:
-            layer.attention.multiplier = 1 / sqrt(width // 4)
+        for index in range(2):
+            layer(model, index).attention.multiplier = 1 / sqrt(width // 4)
         return model
 
     found = causes(check(out=tmp_path, build=build))
