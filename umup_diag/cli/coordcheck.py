@@ -49,7 +49,7 @@ from umup_diag.cli.terminal import bars, resumable, tell
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    default=8,
+    default=5,
     show_default=True,
     help="Runs at each width; the intervals come from them.",
 )
