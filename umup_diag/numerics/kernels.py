@@ -31,7 +31,11 @@ _INF = np.uint32(0x7F800000)
 
 
 def _compiled(function: F) -> F:
-    compiled: F = numba.njit(nogil=True, cache=True)(function)
+    """Compile on first use, and keep the result on disk where some folder can be written."""
+    try:
+        compiled: F = numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # numba's word for: no folder to cache in
+        compiled = numba.njit(nogil=True)(function)
     return compiled
 
 
