@@ -246,7 +246,28 @@ def test_compact_json_of_a_typical_tensor_is_a_few_hundred_bytes() -> None:
     assert len(json.dumps(histogram.to_json())) < 2500
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *(torch.float8_e4m3fn, torch.float8_e5m2),
+        *(torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu),
+    ],
+)
+def test_every_code_of_every_8_bit_dtype(dtype: torch.dtype) -> None:
+    x = torch.arange(256).to(torch.uint8).view(dtype)
+    histogram, wide = CodeHistogram.of(x), x.to(torch.float32).double()
+    values = wide[wide.isfinite()]
+    assert histogram.count == 256
+    assert histogram.nan_count == int(wide.isnan().sum())
+    assert histogram.inf_count == int(wide.isinf().sum())
+    assert histogram.zeros == int((wide == 0).sum())
+    assert histogram.absmax == values.abs().max().item()
+    assert histogram.rms == pytest.approx(values.square().mean().sqrt().item(), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn]
+)
 def test_torch_and_compiled_loops_agree(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:

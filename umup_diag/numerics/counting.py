@@ -59,6 +59,8 @@ Finish = Callable[[], Counted]
 def begin_count(tensor: Tensor) -> Finish:
     """Start counting; on an accelerator nothing waits until the returned function is called.
 
+    float64 is the exception: it is rare, and is copied to the host and counted there at once.
+
     The tensor is read now: it may be changed once this has returned (an accelerator's stream
     keeps the order).
 
