@@ -1,6 +1,6 @@
 """What recording adds to a coord check: the same training steps, watched and bare, in one run.
 
-``python benchmarks/coordcheck.py --widths 128 256 512 1024 2048 4096 --seeds 2``
+``python -m benchmarks.coordcheck --widths 128 256 512 1024 2048 4096 --seeds 2``
 
 Each run builds a model, takes the coord check's three updates on one batch, and is done once
 watched and once bare, in alternating order. Printed: wall time per width of both, their ratio, and
