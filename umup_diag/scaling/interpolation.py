@@ -108,19 +108,30 @@ class Family:
         odds = np.stack(columns, axis=1) if columns else np.empty((len(points), 0))
         return BoundFamily(upper, upper_offset, lower, lower_offset, odds, offset)
 
-    def expression(self, values: Sequence[float], digits: int = 4) -> str:
-        """One line of Python for the law with these constants, named as in ``constants``."""
-        numbers = dict(zip(self.constants, (f"{v:.{digits}g}" for v in values), strict=True))
+    def expression(self, values: Sequence[float]) -> str:
+        """The law in terms of `log_interpolate`, for values of its `constants`."""
+        weight, upper, lower = self._texts(values)
+        return upper if lower is None else f"log_interpolate({weight}, {upper}, {lower})"
+
+    def python(self, values: Sequence[float]) -> str:
+        """The same as the body of a one-line function that needs nothing but ``math``."""
+        weight, upper, lower = self._texts(values)
+        if lower is None:
+            return f"return {upper}"
+        return f"w = {weight}; return ({upper}) ** w * ({lower}) ** (1 - w)"
+
+    def _texts(self, values: Sequence[float]) -> tuple[str, str, str | None]:
+        numbers = dict(zip(self.constants, (f"{v:.4g}" for v in values), strict=True))
         upper = _limit_text("upper", self.upper, numbers)
         if self.lower is None:
-            return upper
-        lower = _limit_text("lower", self.lower, numbers)
-        factors = [numbers.get("c", f"{self.coefficient}")]
+            return "1", upper, None
+        factors = [numbers["c"] if self.coefficient is None else f"{self.coefficient:g}"]
         for ratio, exponent in zip(self.ratios, self._exponents, strict=True):
             key = f"k[{ratio.text}]" if len(self.ratios) > 1 else "k"
-            base = ratio.text if ratio.text.isidentifier() else f"({ratio.text})"
-            factors.append(f"{base}**{numbers[key] if exponent is None else f'{exponent:g}'}")
-        return f"log_interpolate(1 / (1 + {' * '.join(factors)}), {upper}, {lower})"
+            power = numbers[key] if exponent is None else f"{exponent:g}"
+            factors.append(f"{_base(ratio)}**{power}")
+        weight = f"1 / (1 + {' * '.join(factors)})"
+        return weight, upper, _limit_text("lower", self.lower, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +178,10 @@ def _log(term: Term, points: Sequence[Point]) -> Array:
     return np.log(np.array([term.of(point) for point in points], dtype=np.float64))
 
 
+def _base(term: Term) -> str:
+    return term.text if term.text.isidentifier() else f"({term.text})"
+
+
 def _limit_constants(name: str, limit: Limit) -> list[str]:
     powers = [f"{name} power of {term.text}" for term in limit.powers]
     return ([name] if limit.constant_free else []) + powers
@@ -183,7 +198,7 @@ def _limit_text(name: str, limit: Limit, numbers: Mapping[str, str]) -> str:
     factors = [numbers[name]] if limit.constant_free else []
     if limit.known is not ONE:
         factors.append(limit.known.text)
-    for term in limit.powers:
-        base = term.text if term.text.isidentifier() else f"({term.text})"
-        factors.append(f"{base}**{numbers[f'{name} power of {term.text}']}")
+    factors += [
+        f"{_base(term)}**{numbers[f'{name} power of {term.text}']}" for term in limit.powers
+    ]
     return " * ".join(factors) or "1"
