@@ -5,9 +5,10 @@ are relative errors too.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,45 @@ class Measurements:
     def errors(self) -> Array:
         """Standard errors of `log_rms`, not below `ERROR_FLOOR`."""
         return np.maximum(self.relative_error, ERROR_FLOOR)
+
+
+class Estimated(Protocol):
+    """One measured scale, as `umup_diag.measure.monte_carlo.Estimate` holds it."""
+
+    @property
+    def quantity(self) -> str:
+        """``output`` or ``gradient of <input>``."""
+        ...
+
+    @property
+    def point(self) -> Point:
+        """The op's parameters."""
+        ...
+
+    @property
+    def rms(self) -> float:
+        """The measured scale."""
+        ...
+
+    @property
+    def relative_error(self) -> float:
+        """Its standard error, as a fraction of it."""
+        ...
+
+
+def by_quantity(estimates: Iterable[Estimated]) -> dict[str, Measurements]:
+    """Sort estimates by quantity, in the order in which they first come."""
+    groups: dict[str, list[Estimated]] = {}
+    for estimate in estimates:
+        groups.setdefault(estimate.quantity, []).append(estimate)
+    return {
+        quantity: Measurements(
+            points=tuple(estimate.point for estimate in group),
+            rms=np.array([estimate.rms for estimate in group]),
+            relative_error=np.array([estimate.relative_error for estimate in group]),
+        )
+        for quantity, group in groups.items()
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,9 @@ from umup_diag.scaling.interpolation import Point
 from umup_diag.scaling.op_theory import Theory, theory_of
 from umup_diag.scaling.scale_laws import ScaleLaw
 
-# A law is a good law when it is nowhere off by more than this: less than the step between
-# neighbouring E4M3 codes (1/8), so a number format cannot tell it from the exact scale.
-TOLERANCE = 0.1
+# A law is a good law when it is nowhere off by more than this: one step between neighbouring E4M3
+# codes, the finest that an 8-bit tensor can tell.
+TOLERANCE = 0.125
 # Among several families, the first whose own error (RMS, beyond noise) is below this is taken: a
 # richer law would only fit the noise or the last percent.
 GOOD_ENOUGH = 0.01
@@ -84,7 +84,7 @@ def judge_scale_law(
         findings.append(
             _judge(op, quantity, values, theory_of(op, quantity, parameters), tolerance)
         )
-    remarks += _gradient_remarks(findings)
+    remarks += _gradient_remarks(findings) + _exact_remarks(findings)
     order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
     return Result(
         command="scale-law",
@@ -218,6 +218,23 @@ def _gradient_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:
                 f"median {np.median(ratio):.3g}, from {ratio[low]:.3g} "
                 f"({_words(finding.measured.points[low])}) to {ratio[high]:.3g} "
                 f"({_words(finding.measured.points[high])}). Divide it by its own law instead."
+            )
+    return remarks
+
+
+def _exact_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:
+    """How far published laws are from the exact values, free of noise."""
+    remarks = []
+    for finding in findings:
+        exact = next((law for law in finding.laws if law.law == "exact"), None)
+        for law in finding.laws:
+            if exact is None or law is exact:
+                continue
+            error = np.array(law.predicted) / np.array(exact.predicted) - 1
+            worst = int(np.argmax(np.abs(error)))
+            remarks.append(
+                f"Against the exact {finding.kind}, the law of {law.source} is off by at most "
+                f"{error[worst]:+.2%} ({_words(finding.measured.points[worst])})."
             )
     return remarks
 

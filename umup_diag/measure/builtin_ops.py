@@ -35,7 +35,7 @@ class BuiltinOp:
     name: str
     sampler: Sampler
     grid: Grid = field(default_factory=lambda: MappingProxyType({}))
-    relative_error: float = 0.001
+    relative_error: float = 0.0005
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, alpha: float, causal: bool) -> Tensor:
@@ -138,8 +138,8 @@ _OPS = (
             shapes=lambda point: ((64, int(point["size"])),),
             gradients=("x",),
         ),
-        grid=MappingProxyType({"size": doubling(64, 4096), "alpha": doubling(1 / 16, 16)}),
-        relative_error=0.005,
+        grid=MappingProxyType({"size": doubling(64, 1024), "alpha": doubling(1 / 16, 16)}),
+        relative_error=0.01,
     ),
     BuiltinOp(
         name="cross-entropy",
