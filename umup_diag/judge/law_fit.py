@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq, least_squares
+from scipy.optimize import brentq, least_squares, minimize
 from scipy.stats import chi2, norm, t
 
 from umup_diag.judge.result import Verdict, equivalence
@@ -329,3 +329,23 @@ def _constants(
         Constant(name=name, value=float(value), low=float(low), high=float(high))
         for name, (value, low, high) in zip(family.constants, ends.T, strict=True)
     )
+
+
+def fit_worst_error(measured: Measurements, family: Family) -> tuple[float, ...]:
+    """The constants that make a family's worst error smallest, whatever the noise.
+
+    Where `fit_family` wants the law that is most likely, this wants the one to rely on. The search
+    is a simplex from the least-squares law; constants in the order of `Family.constants`.
+    """
+    bound = family.bind(measured.points)
+    logarithmic = np.array(family.logarithmic, dtype=bool)
+    values = np.array([constant.value for constant in fit_family(measured, family).constants])
+    theta = np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
+
+    def worst(candidate: Array) -> float:
+        return float(np.max(np.abs(bound.log_sigma(candidate) - measured.log_rms)))
+
+    # A simplex may stall on the ridges of a maximum: start it again from where it stopped.
+    for _ in range(4):
+        theta = np.asarray(minimize(worst, theta, method="Nelder-Mead").x)
+    return tuple(np.where(logarithmic, np.exp(theta), theta).tolist())

@@ -137,10 +137,13 @@ def _judge(
         free=len(fit.constants),
     )
     verdict, cause, fix = _words_for(fitted, tolerance)
-    if verdict is Verdict.FAIL and len(enough) < len(theory.families):
+    if len(enough) < len(theory.families) and fit.discrepancy >= GOOD_ENOUGH:
         wanted = max(len(family.constants) for family in theory.families) + MIN_DEGREES_OF_FREEDOM
         verdict = Verdict.INCONCLUSIVE
-        cause = f"{cause}; richer laws need more points than {len(measured.points)}"
+        cause = (
+            f"the laws that {len(measured.points)} points can fix are off by up to "
+            f"{abs(fitted.worst_error):.1%}; richer ones need more points"
+        )
         fix = f"give --over at least {wanted} points"
     return ScaleLawFinding(
         tensor=op,

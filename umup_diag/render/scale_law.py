@@ -102,7 +102,7 @@ def law_name(law: Assessment) -> str:
     """What a reader calls it: ``fitted``, ``exact``, or its source in a word."""
     if law.law in ("fitted", "exact"):
         return law.law
-    return law.source.split(" (")[0].split(",")[0].rpartition("/")[2]
+    return law.source.split(" (")[0].split(",")[0].split(" ")[0].rpartition("/")[2]
 
 
 def _errors(law: Assessment) -> tuple[str | Text, ...]:

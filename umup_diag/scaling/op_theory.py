@@ -155,11 +155,16 @@ _FAMILIES_OF: Mapping[tuple[str, str], tuple[Family, ...]] = MappingProxyType(
     }
 )
 
-_ATTENTION_QUANTITIES = ("output", "gradient of q", "gradient of k", "gradient of v")
+# The gradient of v has exactly the output's scale; those of q and k do not.
+_ALIKE = ("output", "gradient of v")
 _LAWS_OF: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
-        **{("attention", quantity): ("attention",) for quantity in _ATTENTION_QUANTITIES},
-        **{("full-attention", quantity): ("full-attention",) for quantity in _ATTENTION_QUANTITIES},
+        # The paper divides every gradient by the output's law (β = α), and so is compared with it.
+        **{
+            (op, quantity): (op, f"{op}.refit") if quantity in _ALIKE else (op,)
+            for op in ("attention", "full-attention")
+            for quantity in ("output", "gradient of q", "gradient of k", "gradient of v")
+        },
         ("gated-silu", "output"): ("gated-silu",),
         ("gated-silu", "gradient of x_in"): ("gated-silu",),
         ("gated-silu", "gradient of x_gate"): ("gated-silu",),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from scipy.integrate import quad
-from scipy.special import erf, expit
+from scipy.special import expit, ndtr
 
 # The normal density beyond 12 is below 1e-32 of its peak.
 _EDGE = 12.0
@@ -25,7 +25,8 @@ def gaussian_rms(function: Callable[[float], float], *, width: float = 1.0) -> f
     total = 0.0
     for low, high in pairwise(edges):
         for sign in (-1.0, 1.0):
-            total += quad(_weighted, low, high, args=(function, sign), epsabs=0, epsrel=1e-11)[0]
+            part = quad(_weighted, low, high, (function, sign), epsabs=1e-15, epsrel=1e-11)
+            total += part[0]
     return math.sqrt(total)
 
 
@@ -44,12 +45,12 @@ def _silu_slope(x: float, alpha: float) -> float:
 
 
 def _gelu(x: float, alpha: float) -> float:
-    return x * (1 + float(erf(alpha * x / math.sqrt(2)))) / 2
+    return x * float(ndtr(alpha * x))
 
 
 def _gelu_slope(x: float, alpha: float) -> float:
     bell = math.exp(-((alpha * x) ** 2) / 2) / math.sqrt(2 * math.pi)
-    return (1 + float(erf(alpha * x / math.sqrt(2)))) / 2 + alpha * x * bell
+    return float(ndtr(alpha * x)) + alpha * x * bell
 
 
 def silu_rms(alpha: float) -> float:
