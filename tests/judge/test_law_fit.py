@@ -85,6 +85,11 @@ def test_a_wrong_family_reports_its_own_error() -> None:
     residual = power_law.log_sigma - measured.log_rms
     assert power_law.discrepancy == pytest.approx(np.std(residual), rel=0.1)
     assert power_law.discrepancy > 0.1
+    # The constant's interval is that of a mean with this spread, not that of the noise.
+    upper = power_law.constants[0]
+    half = np.log(upper.high / upper.low) / 2
+    expected = 2.13 * power_law.discrepancy / np.sqrt(len(ALPHAS))  # Student's t, 15 degrees
+    assert half == pytest.approx(expected, rel=0.05)
     assert fit_family(measured, FAMILY).discrepancy == 0.0
     assert fit_family(measured, FAMILY).information < power_law.information
 
