@@ -76,6 +76,7 @@ def test_a_users_op(here: Path) -> None:
     assert {path.name for path in written.iterdir()} == {
         "result.json",
         "recording.jsonl",
+        "report.txt",
         "scale_law.png",
     }
     assert json.loads((written / "result.json").read_text()) == result

@@ -27,6 +27,7 @@ Values = tuple[float, ...]
 ALIASES = {"s": "seq_len", "d_head": "head_dim"}
 USER_RELATIVE_ERROR = 0.002
 MAX_POINTS = 10_000
+REPORT_COLUMNS = 110
 
 
 def parse_number(text: str) -> Fraction:
@@ -261,6 +262,9 @@ def _with_progress(op: str, *, quiet: bool, **settings: Any) -> "tuple[Result, l
 
 
 def _write(out: Path, result: "Result", estimates: "list[Estimate]", text: str) -> None:
+    from rich.console import Console
+
+    from umup_diag.render.scale_law import terminal
     from umup_diag.render.scale_law_figure import figures
 
     try:
@@ -268,6 +272,8 @@ def _write(out: Path, result: "Result", estimates: "list[Estimate]", text: str) 
         (out / "result.json").write_text(text, encoding="utf-8")
         with (out / "recording.jsonl").open("w", encoding="utf-8") as rows:
             rows.writelines(json.dumps(asdict(estimate)) + "\n" for estimate in estimates)
+        with (out / "report.txt").open("w", encoding="utf-8") as report:
+            Console(file=report, width=REPORT_COLUMNS).print(terminal(result), crop=False)
         for stem, figure in figures(result, tolerance=result.settings["tolerance"]).items():
             figure.savefig(out / f"{stem}.png", dpi=110)
     except OSError as error:

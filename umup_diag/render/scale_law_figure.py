@@ -160,7 +160,8 @@ def _curves(
     for law, dash, width, shade in drawn:
         predicted = np.array(law.predicted)[shown]
         top.plot(at, predicted, ls=dash, lw=width, color=shade, zorder=2)
-        bottom.plot(at, predicted / rms - 1, ls=dash, lw=width, color=shade, zorder=2)
+        if _reach(law, column) < SHOWN_RESIDUAL:
+            bottom.plot(at, predicted / rms - 1, ls=dash, lw=width, color=shade, zorder=2)
     fitted = np.array(finding.fitted.predicted)[shown]
     bottom.errorbar(
         at, fitted / rms - 1, yerr=fitted / rms * errors, fmt="o", ms=2.6, lw=1, color=ink, zorder=3
@@ -172,17 +173,22 @@ def _published(finding: ScaleLawFinding) -> Assessment | None:
 
 
 def _frame_residuals(bottom: Axes, columns: Sequence[Column], tolerance: float) -> None:
-    """Room for both laws' residuals; a law that is off by half or more may leave the frame."""
+    """Room for both laws' residuals; a law that is off by half or more is left out below."""
     reach = 0.0
     for column in columns:
         finding = column.finding
         for law in (finding.fitted, _published(finding)):
             if law is not None:
-                off = np.abs(np.array(law.predicted) / finding.measured.rms - 1)[list(column.shown)]
-                reach = max(reach, float(off.max()) if off.max() < SHOWN_RESIDUAL else 0.0)
+                off = _reach(law, column)
+                reach = max(reach, off if off < SHOWN_RESIDUAL else 0.0)
     reach = 1.25 * max(reach, 0.004)
     bottom.set_ylim(-reach, reach)
     bottom.axhspan(-tolerance, tolerance, color="#0f766e", alpha=0.07, lw=0)
+
+
+def _reach(law: Assessment, column: Column) -> float:
+    off = np.abs(np.array(law.predicted) / column.finding.measured.rms - 1)
+    return float(off[list(column.shown)].max())
 
 
 def _dress(top: Axes, bottom: Axes, column: Column, x: str) -> None:
@@ -192,7 +198,7 @@ def _dress(top: Axes, bottom: Axes, column: Column, x: str) -> None:
     if scales.max() / scales.min() > 4:
         top.set_yscale("log", base=2)
         top.yaxis.set_major_locator(LogLocator(base=2, numticks=9))
-        top.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2g}"))
+        top.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _fraction(v)))
         top.yaxis.set_minor_formatter(NullFormatter())
     bottom.xaxis.set_major_locator(LogLocator(base=2, numticks=8))
     bottom.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _fraction(v)))
