@@ -61,10 +61,10 @@ def refit_attention_scale(
         return 1.0
     spread = head_dim / alpha**2
     if causal:
-        weight = 1 / (1 + 3.8 * seq_len**0.055 * spread**1.075)
+        weight = 1 / (1 + 3.777 * seq_len**0.05531 * spread**1.075)
         harmonic_number = math.log(seq_len) + EULER_GAMMA + 0.5 / seq_len
         return log_interpolate(weight, 1.0, math.sqrt(harmonic_number / seq_len))
-    weight = 1 / (1 + 3.4 * seq_len**0.074 * spread**1.18)
+    weight = 1 / (1 + 3.382 * seq_len**0.07375 * spread**1.183)
     return log_interpolate(weight, 1.0, math.sqrt(1 / seq_len))
 
 
@@ -213,7 +213,7 @@ _LAWS = (
         name="attention.refit",
         formula=_refit_attention,
         expression=(
-            "log_interpolate(1 / (1 + 3.8 * seq_len**0.055 * (head_dim / alpha**2)**1.075), 1, "
+            "log_interpolate(1 / (1 + 3.777 * seq_len**0.05531 * (head_dim / alpha**2)**1.075), 1, "
             "sqrt((log(seq_len) + 0.5772156649015329 + 0.5 / seq_len) / seq_len))"
         ),
         parameters=("seq_len", "head_dim", "alpha"),
@@ -224,7 +224,7 @@ _LAWS = (
         name="full-attention.refit",
         formula=_refit_full_attention,
         expression=(
-            "log_interpolate(1 / (1 + 3.4 * seq_len**0.074 * (head_dim / alpha**2)**1.18), 1, "
+            "log_interpolate(1 / (1 + 3.382 * seq_len**0.07375 * (head_dim / alpha**2)**1.183), 1, "
             "sqrt(1 / seq_len))"
         ),
         parameters=("seq_len", "head_dim", "alpha"),
