@@ -47,7 +47,7 @@ def test_the_pasted_line_is_the_fitted_law(silu: Result) -> None:
 
 def test_the_table_holds_every_quantity_and_law(attention: Result) -> None:
     text = text_of(attention, width=120)
-    for word in ("output", "gradient of q", "gradient of v", "fitted", "u-µP", "constants"):
+    for word in ("output", "gradient of q", "gradient of v", "fitted", "u-µP", "k[seq_len]"):
         assert word in text
     assert "far below unit" in text
     assert text.rstrip().endswith(attention.verdict.value)

@@ -138,7 +138,7 @@ def _constants_table(findings: list[ScaleLawFinding]) -> Table:
     for finding in findings:
         label = finding.kind
         for constant in finding.constants:
-            table.add_row(label, constant.name, f"{constant.value:.4g}", _interval(constant))
+            table.add_row(label, Text(constant.name), f"{constant.value:.4g}", _interval(constant))
             label = ""
     return table
 
