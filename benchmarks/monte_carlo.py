@@ -9,11 +9,11 @@ times the draws that its own pilot asks for. ``--full`` also runs the whole defa
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -53,12 +53,17 @@ def cost(sampler: Sampler, point: Point) -> tuple[float, int]:
     return per_draw * draws, draws
 
 
+def own_peak_mib() -> float:
+    """Peak resident memory of the process (Linux); getrusage would count its parent's too."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def peak_mib(which: str) -> float:
     """Peak resident memory of one draw at seq_len 4096, head_dim 128, less that of the imports."""
     code = (
-        "import sys, resource; sys.argv = ['x'];"
         "import benchmarks.monte_carlo as b, torch;"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
+        "peak = b.own_peak_mib;"
         "point = dict(seq_len=4096, head_dim=128, alpha=1.0); small = {**point, 'seq_len': 16};"
         f"sampler = b.OP.sampler if {which!r} == 'ours' else b.attention_by_autograd(causal=True);"
         "sampler.draw(small, [0], torch.device('cpu')); before = peak();"
@@ -96,11 +101,10 @@ def main() -> None:
         start = time.perf_counter()
         estimates = measure(OP.sampler, points, relative_error=OP.relative_error)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         worst = max(estimate.relative_error for estimate in estimates)
         print(
             f"full grid: {len(points)} points in {seconds:.0f} s, worst standard error "
-            f"{worst:.2%}, peak memory of the process {peak:.0f} MiB"
+            f"{worst:.2%}, peak memory of the process {own_peak_mib():.0f} MiB"
         )
 
 
