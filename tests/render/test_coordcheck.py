@@ -87,18 +87,19 @@ def test_a_tiny_window_keeps_the_verdicts(width: int) -> None:
 def test_nothing_judged_is_not_a_pass() -> None:
     empty = Result(command="coordcheck", settings={}, environment={}, findings=())
     assert text.verdict(empty).plain == "coordcheck: INCONCLUSIVE (nothing judged)"
-    assert figures.coordcheck(empty) is None
+    assert figures.coordcheck(empty) == {}
 
 
 def test_the_figure_is_a_png_and_the_same_each_time() -> None:
-    png = figures.coordcheck(FAULTY)
-    assert png is not None
-    assert png.startswith(b"\x89PNG")
-    assert png == figures.coordcheck(FAULTY)
+    drawn = figures.coordcheck(FAULTY)
+    assert drawn["coordcheck"].startswith(b"\x89PNG")
+    assert drawn == figures.coordcheck(FAULTY)
 
 
 def test_the_page_escapes_and_needs_no_network() -> None:
-    page = html.page(FAULTY, columns=TELLINGS["coordcheck"].columns, figures={"x": b"png"})
+    page = html.page(
+        FAULTY, columns=TELLINGS["coordcheck"].columns, figures={"x": b"png"}, caption=""
+    )
     assert "m&lt;b&gt;" in page
     assert "m<b>" not in page
     assert not [url for url in ("http:", "https:", 'src="/') if url in page]

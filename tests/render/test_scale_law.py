@@ -3,25 +3,32 @@
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from umup_diag.cli_scale_law import run_scale_law
 from umup_diag.judge.result import Finding, Result, Verdict
-from umup_diag.render.scale_law import document, scale_law_findings, terminal
+from umup_diag.render import json as as_json
+from umup_diag.render.scale_law import scale_law_findings, terminal
 from umup_diag.render.scale_law_figure import figures
+from umup_diag.scale_law_check import scale_law
 
 
 @pytest.fixture(scope="module")
-def silu() -> Result:
-    return run_scale_law("gated-silu", relative_error=0.005)[0]
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
 
 
 @pytest.fixture(scope="module")
-def attention() -> Result:
+def silu(out: Path) -> Result:
+    return scale_law("gated-silu", relative_error=0.005, out=out)
+
+
+@pytest.fixture(scope="module")
+def attention(out: Path) -> Result:
     over = {"s": (16, 32, 64), "d_head": (8, 16), "alpha": (0.25, 1.0, 4.0)}
-    return run_scale_law("attention", over=over, relative_error=0.02)[0]
+    return scale_law("attention", over=over, relative_error=0.02, out=out)
 
 
 def text_of(result: Result, width: int = 80) -> str:
@@ -53,15 +60,15 @@ def test_the_table_holds_every_quantity_and_law(attention: Result) -> None:
     assert text.rstrip().endswith(attention.verdict.value)
 
 
-def test_the_document_is_valid_json_with_strings_for_what_is_not_finite(silu: Result) -> None:
-    written = json.loads(json.dumps(document(silu), allow_nan=False))
+def test_json_has_strings_for_what_is_not_finite(silu: Result, out: Path) -> None:
+    written = json.loads(as_json.dumps(silu))
     assert written["schema"] == 1
     assert written["command"] == "scale-law"
     assert written["verdict"] == silu.verdict.value
     (output,) = (f for f in written["findings"] if f["kind"] == "output")
     assert {law["law"] for law in output["laws"]} == {"gated-silu", "exact"}
     assert len(output["measured"]) == 13
-    relu = document(run_scale_law("relu", relative_error=0.01)[0])
+    relu = json.loads(as_json.dumps(scale_law("relu", relative_error=0.01, out=out)))
     assert math.isnan(float(relu["findings"][0]["fitted"]["p_value"]))
     assert isinstance(relu["findings"][0]["fitted"]["p_value"], str)
 
@@ -82,4 +89,4 @@ def test_a_result_of_another_check_is_refused() -> None:
     other = Finding(tensor="x", kind="output", verdict=Verdict.PASS)
     result = Result(command="coordcheck", settings={}, environment={}, findings=(other,))
     with pytest.raises(TypeError, match="not a scale-law finding"):
-        document(result)
+        terminal(result)

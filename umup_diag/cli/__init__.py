@@ -6,6 +6,7 @@ import click
 
 from umup_diag.cli.coordcheck import coordcheck
 from umup_diag.cli.formats import formats
+from umup_diag.cli.scale_law import scale_law
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.errors import InputError
 
@@ -19,7 +20,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, formats):
+for command in (coordcheck, formats, scale_law):
     cli.add_command(command)
 
 

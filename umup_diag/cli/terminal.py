@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -13,14 +13,22 @@ if TYPE_CHECKING:
 
     from umup_diag.judge.result import Result
 
+
+class Step(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, label: str, done: int, total: int | None = None) -> None:
+        """Set what is done, and the total where it was not known."""
+
+
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 
 @contextmanager
-def bars(totals: dict[str, int], *, silent: bool) -> Iterator[Callable[[str, int], None]]:
+def bars(totals: dict[str, int | None], *, silent: bool) -> Iterator["Step"]:
     """A progress bar per label on a terminal, on stderr; nothing elsewhere.
 
-    Yields a function that takes a label and how much of its total is done.
+    Yields a function that takes a label, how much is done, and the total where it was not known.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -40,9 +48,9 @@ def bars(totals: dict[str, int], *, silent: bool) -> Iterator[Callable[[str, int
             for label, total in totals.items()
         }
 
-        def step(label: str, done: int) -> None:
+        def step(label: str, done: int, total: int | None = None) -> None:
             progress.start_task(tasks[label])
-            progress.update(tasks[label], completed=done)
+            progress.update(tasks[label], completed=done, total=total)
 
         yield step
 
@@ -76,6 +84,6 @@ def tell(
         click.echo(json.dumps(result))
         return
     console = stdout()
-    console.print(telling.verdict(result) if quiet else table())
+    console.print(telling.verdict(result) if quiet else table(), crop=False)
     if not quiet:
         console.print(f"report: {page}", soft_wrap=True)

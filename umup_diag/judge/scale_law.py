@@ -50,6 +50,46 @@ class ScaleLawFinding(Finding):
     python: str | None = None
     laws: tuple[Assessment, ...] = field(default=())
 
+    def document(self) -> dict[str, Any]:
+        """What ``result.json`` says of it: the laws, their errors, and every measured point."""
+        return {
+            "tensor": self.tensor,
+            "kind": self.kind,
+            "verdict": self.verdict,
+            "cause": self.cause,
+            "fix": self.fix,
+            "python": self.python,
+            "fitted": _law(self.fitted) if self.fitted else None,
+            "constants": [
+                {"name": each.name, "value": each.value, "interval": [each.low, each.high]}
+                for each in self.constants
+            ],
+            "laws": [_law(law) for law in self.laws],
+            "measured": [
+                {"point": dict(point), "rms": float(rms), "relative_error": float(error)}
+                for point, rms, error in zip(
+                    self.measured.points,
+                    self.measured.rms,
+                    self.measured.relative_error,
+                    strict=True,
+                )
+            ],
+        }
+
+
+def _law(law: Assessment) -> dict[str, Any]:
+    return {
+        "law": law.law,
+        "source": law.source,
+        "expression": law.expression,
+        "worst_error": law.worst_error,
+        "worst_at": dict(law.worst_at),
+        "rms_error": law.rms_error,
+        "beyond_noise": law.beyond_noise,
+        "p_value": law.p_value,
+        "verdict": law.verdict,
+    }
+
 
 def judge_scale_law(
     *,

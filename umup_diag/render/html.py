@@ -17,13 +17,16 @@ _TEMPLATES = Environment(
 )
 
 
-def page(result: Result, *, columns: Mapping[str, str], figures: Mapping[str, bytes]) -> str:
+def page(
+    result: Result, *, columns: Mapping[str, str], figures: Mapping[str, bytes], caption: str
+) -> str:
     """The whole page.
 
     Args:
         result: what to tell.
         columns: heading → attribute of the findings to show.
-        figures: caption → PNG.
+        figures: name → PNG.
+        caption: of all figures.
     """
     rows = [
         [_cell(getattr(finding, name, None)) for name in columns.values()]
@@ -33,7 +36,8 @@ def page(result: Result, *, columns: Mapping[str, str], figures: Mapping[str, by
         result=result,
         headings=list(columns),
         rows=rows,
-        figures={caption: b64encode(png).decode() for caption, png in figures.items()},
+        figures={name: b64encode(png).decode() for name, png in figures.items()},
+        caption=caption,
     )
 
 

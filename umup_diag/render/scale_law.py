@@ -1,7 +1,6 @@
-"""Tell a scale-law result on a terminal, and as the document of ``result.json``."""
+"""Tell a scale-law result on a terminal."""
 
 import math
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,7 +11,6 @@ from umup_diag.judge.result import Result, Verdict
 from umup_diag.judge.scale_law import ScaleLawFinding
 from umup_diag.scaling.interpolation import Point
 
-SCHEMA = 1
 PASTE_HEADER = "from math import log, pi, sqrt"
 _STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 
@@ -34,19 +32,6 @@ def terminal(result: Result) -> RenderableType:
         parts += [Text(), *(Text(f"• {remark}") for remark in remarks)]
     parts += [Text(), Text(result.verdict.value, style=f"bold {_STYLE[result.verdict]}")]
     return Group(*parts)
-
-
-def document(result: Result) -> dict[str, Any]:
-    """The content of ``result.json``; non-finite numbers are the strings "nan", "inf", "-inf"."""
-    return {
-        "schema": SCHEMA,
-        "command": result.command,
-        "verdict": result.verdict.value,
-        "settings": _plain(dict(result.settings)),
-        "environment": _plain(dict(result.environment)),
-        "findings": [_finding(finding) for finding in scale_law_findings(result)],
-        "notes": list(result.notes),
-    }
 
 
 def scale_law_findings(result: Result) -> list[ScaleLawFinding]:
@@ -147,61 +132,3 @@ def _interval(constant: Constant) -> str:
     if not constant.determined:
         return "not determined by this grid"
     return f"{constant.low:.4g} … {constant.high:.4g}"
-
-
-def _finding(finding: ScaleLawFinding) -> dict[str, Any]:
-    measured = finding.measured
-    return {
-        "tensor": finding.tensor,
-        "kind": finding.kind,
-        "verdict": finding.verdict.value,
-        "cause": finding.cause,
-        "fix": finding.fix,
-        "python": finding.python,
-        "fitted": _law(finding.fitted) if finding.fitted else None,
-        "constants": [
-            {
-                "name": constant.name,
-                "value": _plain(constant.value),
-                "interval": _plain([constant.low, constant.high]),
-            }
-            for constant in finding.constants
-        ],
-        "laws": [_law(law) for law in finding.laws],
-        "measured": [
-            {
-                "point": dict(point),
-                "rms": _plain(float(rms)),
-                "relative_error": _plain(float(error)),
-            }
-            for point, rms, error in zip(
-                measured.points, measured.rms, measured.relative_error, strict=True
-            )
-        ],
-    }
-
-
-def _law(law: Assessment) -> dict[str, Any]:
-    return {
-        "law": law.law,
-        "source": law.source,
-        "expression": law.expression,
-        "worst_error": _plain(law.worst_error),
-        "worst_at": dict(law.worst_at),
-        "rms_error": _plain(law.rms_error),
-        "beyond_noise": _plain(law.beyond_noise),
-        "p_value": _plain(law.p_value),
-        "verdict": law.verdict.value,
-    }
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case float() if not math.isfinite(value):
-            return str(value)
-        case dict():
-            return {str(key): _plain(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-        case _:
-            return value

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from umup_diag.judge.law_fit import CONFIDENCE, Assessment
 from umup_diag.judge.result import Result
 from umup_diag.judge.scale_law import ScaleLawFinding
+from umup_diag.render.figures import png
 from umup_diag.render.scale_law import law_name, scale_law_findings
 from umup_diag.scaling.interpolation import Point
 
@@ -46,6 +47,12 @@ class Column:
     title: str
     finding: ScaleLawFinding
     shown: tuple[int, ...]
+
+
+def pictures(result: Result) -> dict[str, bytes]:
+    """`figures` as PNG."""
+    drawn = figures(result, tolerance=result.settings["tolerance"])
+    return {stem: png(figure) for stem, figure in drawn.items()}
 
 
 def figures(result: Result, *, tolerance: float) -> dict[str, Figure]:

@@ -1,18 +1,21 @@
 """The command end to end, as a user runs it."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from umup_diag.cli_scale_law import parse_over, parse_values, scale_law
+from umup_diag.cli import main
+from umup_diag.cli.ranges import parse_over, parse_values
 from umup_diag.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OPS = """
 import torch
 
@@ -44,7 +47,7 @@ def here(tmp_path: Path) -> Path:
 
 def command(here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "umup_diag.cli_scale_law", *arguments],
+        [sys.executable, "-m", "umup_diag.cli", "scale-law", *arguments],
         cwd=here,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
         capture_output=True,
@@ -53,8 +56,25 @@ def command(here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def in_process(*arguments: str) -> Result:
-    return CliRunner().invoke(scale_law, list(arguments))
+@dataclass(frozen=True)
+class Done:
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def in_process(*arguments: str) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", ["umup-diag", "scale-law", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    assert isinstance(exit_.value.code, int)
+    return Done(exit_.value.code, out.getvalue(), err.getvalue())
 
 
 def test_a_users_op(here: Path) -> None:
@@ -76,7 +96,7 @@ def test_a_users_op(here: Path) -> None:
     assert {path.name for path in written.iterdir()} == {
         "result.json",
         "recording.jsonl",
-        "report.txt",
+        "report.html",
         "scale_law.png",
     }
     assert json.loads((written / "result.json").read_text()) == result
@@ -95,7 +115,7 @@ def test_an_op_that_cannot_be_measured_is_one_clear_error(
     run = command(here, *arguments)
     assert run.returncode == 2
     assert words in run.stderr
-    assert run.stderr.startswith("error: ")
+    assert run.stderr.startswith("Error: ")
     assert run.stderr.count("\n") <= 2
     assert run.stdout == ""
 
@@ -110,7 +130,7 @@ def test_an_op_that_cannot_be_measured_is_one_clear_error(
         (["nowhere:op"], "cannot import 'nowhere'"),
         (["atention"], "no op 'atention'"),
         (["attention", "--over", "beta=1..4"], "attention has no parameter 'beta'"),
-        (["gated-silu", "--device", "nonsense"], "--device 'nonsense' cannot be used"),
+        (["gated-silu", "--device", "nonsense"], "--device nonsense: Expected one of"),
         (["gated-silu", "--over", "alpha=1..3"], "doubling from 1 does not meet 3"),
     ],
 )
@@ -123,7 +143,7 @@ def test_bad_input_is_one_clear_error(
     run = in_process(*arguments)
     assert run.exit_code == 2
     assert words in run.stderr
-    assert run.stderr.startswith("error: ")
+    assert run.stderr.startswith("Error: ")
     assert run.stderr.count("\n") <= 2
     assert run.stdout == ""
 
@@ -146,7 +166,7 @@ def test_an_op_without_gradient_is_measured_forward_only(here: Path) -> None:
 def test_too_few_points_exit_with_three(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     run = in_process("gated-silu", "--over", "alpha=1", "--relative-error", "0.01", "-q")
-    assert (run.exit_code, run.stdout) == (3, "INCONCLUSIVE\n")
+    assert (run.exit_code, run.stdout) == (3, "scale-law: INCONCLUSIVE (3 INCONCLUSIVE)\n")
 
 
 def test_several_values_after_one_over_and_no_causal(
@@ -169,7 +189,7 @@ def test_several_values_after_one_over_and_no_causal(
 
 def test_help_loads_neither_torch_nor_matplotlib() -> None:
     code = (
-        "import sys, umup_diag.cli_scale_law;"
+        "import sys, umup_diag.cli;"
         "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'numpy'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
