@@ -3,6 +3,7 @@
 Parts:
     slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
     coordcheck: the coord check of each scheme (reports/coordcheck).
+    scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
 """
 
 import subprocess
@@ -154,7 +155,22 @@ def coordcheck() -> None:
         print(f"{out}: exit {done.returncode}")
 
 
-PARTS: dict[str, Callable[[], None]] = {"slopes": slopes, "coordcheck": coordcheck}
+def scale_law() -> None:
+    """Write reports/scale_law/<op>: result, recording, pictures, and the table as report.txt."""
+    for op in ("gated-silu", "attention"):
+        out = HERE / "scale_law" / op
+        command = [sys.executable, "-m", "umup_diag.cli", "scale-law", op, "--out", str(out)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        (out / "report.txt").write_text(done.stdout)
+        (out / "report.html").unlink()
+        print(f"{out}: exit {done.returncode}")
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "slopes": slopes,
+    "coordcheck": coordcheck,
+    "scale_law": scale_law,
+}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:
