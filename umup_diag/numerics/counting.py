@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from umup_diag.errors import InputError
+from umup_diag.numerics.threads import can_compile, in_threads
 
 Int64s = npt.NDArray[np.int64]
 UInt32s = npt.NDArray[np.uint32]
@@ -66,10 +67,12 @@ def begin_count(tensor: Tensor) -> Finish:
     """
     flat = _flat(tensor)
     if flat.dtype is torch.float64:
-        return lambda: _count_float64(flat)
+        counted = _count_float64(flat)
+        return lambda: counted
+    compiled = can_compile(flat)
     if flat.dtype is torch.float32:
-        return _begin_float32(flat)
-    return _begin_small(flat)
+        return _compiled_float32(flat) if compiled else _begin_float32(flat)
+    return _compiled_small(flat) if compiled else _begin_small(flat)
 
 
 def _flat(tensor: Tensor) -> Tensor:
@@ -80,6 +83,34 @@ def _flat(tensor: Tensor) -> Tensor:
     if not tensor.dtype.is_floating_point or tensor.dtype.itemsize * 8 not in (8, 16, 32, 64):
         raise InputError(f"cannot count {tensor.dtype}: needs a real floating-point tensor")
     return tensor.detach().resolve_neg().reshape(-1)
+
+
+def _compiled_float32(flat: Tensor) -> Finish:
+    from umup_diag.numerics.kernels import count_float32
+
+    def count(part: Tensor) -> tuple[Int64s, int, int]:
+        counters = np.zeros((4, _CODES), dtype=np.int64)
+        bits = part.view(torch.int32).numpy().view(np.uint32)
+        return counters, *count_float32(bits, np.zeros(_CODES, dtype=np.uint64), counters)
+
+    counters, largest, smallest = zip(*in_threads(count, flat), strict=True)
+    counted = finish_float32(sum(counters[1:], counters[0]), max(largest), min(smallest))
+    return lambda: counted
+
+
+def _compiled_small(flat: Tensor) -> Finish:
+    from umup_diag.numerics.kernels import count_small
+
+    view = torch.uint8 if flat.itemsize == 1 else torch.uint16
+
+    def count(part: Tensor) -> Int64s:
+        counters = np.zeros(1 << 8 * flat.itemsize, dtype=np.int64)
+        count_small(part.view(view).numpy(), counters)
+        return counters
+
+    counters = in_threads(count, flat)
+    counted = finish_small(sum(counters[1:], counters[0]), flat.dtype)
+    return lambda: counted
 
 
 def _begin_float32(flat: Tensor) -> Finish:

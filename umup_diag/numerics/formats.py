@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
-from math import isnan
+from math import copysign, isnan
 from types import MappingProxyType
 from typing import assert_never
 
@@ -191,6 +191,21 @@ class Format:
         else:
             magnitude = float(self.magnitude(magnitude_code))
         return -magnitude if sign else magnitude
+
+    def encode(self, value: float) -> int:
+        """Code of a value that the format has; NaN takes the quiet one, positive if it can.
+
+        Raises:
+            InputError: if the format has no such value: round it first.
+        """
+        if isnan(value) and self.special is Special.IEEE:
+            return self.max_code + 1 + (1 << self.mantissa_bits - 1)
+        for code, known in enumerate(self.values):
+            if (isnan(value) and isnan(known)) or (
+                known == value and copysign(1, known) == copysign(1, value)
+            ):
+                return code
+        raise InputError(f"{value!r} is not a value of {self.name}")
 
     @property
     def _sign_bit(self) -> int:

@@ -175,7 +175,8 @@ class CodeHistogram:
         middle, width = (low + high) / 2, high - low
         error = middle - np.ldexp(cast, -scale_log2)
         scale = np.ldexp(1.0, -math.frexp(self.absmax)[1])
-        noise = float(self.counts @ ((error * scale) ** 2 + (width * scale) ** 2 / 12))
+        per_element = (error * scale) ** 2 + (width * scale) ** 2 / 12
+        noise = float((self.counts * per_element).sum())
         signal = (self.rms * float(scale)) ** 2 * self.finite_count
         return 10 * math.log10(signal / noise) if noise else math.inf
 

@@ -6,12 +6,33 @@ The result never depends on what this torch version's own casts do beyond the la
 import math
 from typing import assert_never
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from umup_diag.errors import InputError
-from umup_diag.numerics.formats import Format, Overflow
-from umup_diag.numerics.rounding import Rounding, check_overflow
+from umup_diag.numerics.formats import (
+    BF16,
+    E4M3FN,
+    E4M3FNUZ,
+    E5M2,
+    E5M2FNUZ,
+    FP16,
+    Format,
+    Overflow,
+)
+from umup_diag.numerics.rounding import Rounding, check_overflow, overflowed
+from umup_diag.numerics.threads import can_compile, in_threads
+
+_NATIVE = {
+    E4M3FN: torch.float8_e4m3fn,
+    E5M2: torch.float8_e5m2,
+    E4M3FNUZ: torch.float8_e4m3fnuz,
+    E5M2FNUZ: torch.float8_e5m2fnuz,
+    FP16: torch.float16,
+    BF16: torch.bfloat16,
+}
+"""torch's own casts: exact up to the largest value, which is all that is asked of them here."""
 
 
 def quantize(
@@ -46,10 +67,51 @@ def quantize(
     check_overflow(fmt, overflow)
     if not x.dtype.is_floating_point:
         raise InputError(f"cannot quantize {x.dtype}: needs a real floating-point tensor")
+    x = x.detach()
     wide = _wide(x.dtype)
-    exact = torch.promote_types(_exact_dtype(fmt, rounding), wide)
-    rounded = _round(x.detach().to(exact), fmt, rounding, overflow, generator)
+    rounded = _shortcut(x, fmt, rounding, overflow)
+    if rounded is None:
+        exact = torch.promote_types(_exact_dtype(fmt), wide)
+        rounded = _round(x.to(exact), fmt, rounding, overflow, generator)
     return rounded.to(x.dtype if _holds(x.dtype, fmt) else wide)
+
+
+def _shortcut(x: Tensor, fmt: Format, rounding: Rounding, overflow: Overflow) -> Tensor | None:
+    """Fewer passes over memory for what is asked most; None where there is no shortcut."""
+    if rounding is not Rounding.NEAREST_EVEN or x.dtype is torch.float64:
+        return None
+    if can_compile(x) and _exact_dtype(fmt) is torch.float32 and fmt.mantissa_bits and fmt.signed:
+        return _compiled(x, fmt, overflow)
+    if overflow is Overflow.SATURATE and fmt in _NATIVE and x.itemsize > 1:
+        source = x if _holds(x.dtype, fmt) else x.to(torch.float32)
+        return source.clamp(-fmt.max, fmt.max).to(_NATIVE[fmt])
+    return None
+
+
+def _compiled(x: Tensor, fmt: Format, overflow: Overflow) -> Tensor:
+    from umup_diag.numerics.kernels import round_nearest_even
+
+    bias, mantissa_bits = 127, 23
+    limits = np.array(
+        [
+            fmt.min_exponent + bias << mantissa_bits,
+            fmt.max_exponent + bias << mantissa_bits,
+            mantissa_bits - fmt.mantissa_bits << mantissa_bits,
+            np.float32(fmt.max).view(np.uint32),
+        ],
+        dtype=np.uint32,
+    )
+    beyond = np.float32(overflowed(fmt, overflow)).view(np.uint32)
+    zero_sign = np.uint32(0x80000000 if fmt.signed_zero else 0)
+    source = x.to(torch.float32).contiguous()
+    result = torch.empty_like(source)
+
+    def work(source: Tensor, result: Tensor) -> None:
+        bits, out = (part.view(torch.uint32).numpy() for part in (source, result))
+        round_nearest_even(bits, out, limits, beyond, zero_sign)
+
+    in_threads(work, source.view(-1), result.view(-1))
+    return result
 
 
 def _rules(rounding: Rounding | str, overflow: Overflow | str) -> tuple[Rounding, Overflow]:
@@ -83,9 +145,8 @@ def _round(
         case Rounding.TOWARD_ZERO:
             steps = position.floor()
         case Rounding.STOCHASTIC:
-            draw = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
             steps = position.floor()
-            steps += position - steps > draw
+            steps += position - steps > _draws(x, generator)
         case _:
             assert_never(rounding)
     result = steps.mul_(spacing)
@@ -124,10 +185,16 @@ def _even_power(position: Tensor, spacing: Tensor, fmt: Format) -> Tensor:
     return torch.where((position == 1.5) & (field % 2 == 0), 1.0, position.round())
 
 
-def _exact_dtype(fmt: Format, rounding: Rounding) -> torch.dtype:
-    """float32 where it keeps every step exact with a margin; draws need more bits than it has."""
-    if rounding is Rounding.STOCHASTIC:
-        return torch.float64
+def _draws(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Uniform in (0, 1), at odd multiples of 2**-25: means are exact to that share of a gap."""
+    draws = torch.rand(x.shape, generator=generator, dtype=torch.float32, device=x.device)
+    return (
+        draws.to(torch.float64).add_(2.0**-25) if x.dtype is torch.float64 else draws.add_(2.0**-25)
+    )
+
+
+def _exact_dtype(fmt: Format) -> torch.dtype:
+    """float32 where it keeps every step exact with a margin, else float64."""
     in_range = math.log2(fmt.smallest_subnormal) > -100 and fmt.max_exponent < 100
     return torch.float32 if in_range else torch.float64
 

@@ -57,7 +57,7 @@ def round_to_format(
         return nan
     sign = copysign(1.0, x) if fmt.signed else 1.0
     if isinf(x):
-        return sign * _overflowed(fmt, overflow)
+        return sign * overflowed(fmt, overflow)
     magnitude = abs(Fraction(x))
     code, covered = _locate(magnitude, fmt)
     match rounding:
@@ -76,7 +76,7 @@ def round_to_format(
             assert_never(rounding)
     code += up
     if code > fmt.max_code:
-        return sign * _overflowed(fmt, overflow)
+        return sign * overflowed(fmt, overflow)
     result = float(fmt.magnitude(code))
     return sign * result if result or fmt.signed_zero else 0.0
 
@@ -116,7 +116,8 @@ def _floor_log2(positive: Fraction) -> int:
     return n if Fraction(2) ** n <= positive else n - 1
 
 
-def _overflowed(fmt: Format, overflow: Overflow) -> float:
+def overflowed(fmt: Format, overflow: Overflow) -> float:
+    """What too large a magnitude becomes."""
     match overflow:
         case Overflow.SATURATE:
             return fmt.max
