@@ -6,6 +6,7 @@ import click
 
 from umup_diag.cli.coordcheck import coordcheck
 from umup_diag.cli.terminal import INTERRUPTED
+from umup_diag.cli.unit_scale import unit_scale
 from umup_diag.errors import InputError
 
 
@@ -18,7 +19,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck,):
+for command in (coordcheck, unit_scale):
     cli.add_command(command)
 
 

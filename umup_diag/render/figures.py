@@ -42,7 +42,7 @@ def coordcheck(result: Result) -> bytes | None:
             ax.set_visible(False)
         figure.suptitle(_title(result), fontsize=11)
         _legend(figure, findings)
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
@@ -71,7 +71,7 @@ def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     if high - low < 2:  # a flat line should look flat
         middle = (low + high) / 2
         ax.set_ylim(2 ** (middle - 1), 2 ** (middle + 1))
-    ax.yaxis.set_major_formatter(FuncFormatter(_power_of_two))
+    ax.yaxis.set_major_formatter(FuncFormatter(power_of_two))
 
 
 def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
@@ -81,7 +81,8 @@ def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     ax.plot(2**x, 2**line, color="0.35", linestyle="--", linewidth=1.0, zorder=3)
 
 
-def _power_of_two(value: float, _: Any) -> str:
+def power_of_two(value: float, _: Any) -> str:
+    """Tick label of a logarithmic axis."""
     return f"$2^{{{np.log2(value):g}}}$"
 
 
@@ -102,7 +103,8 @@ def _legend(figure: Figure, findings: Sequence[SlopeFinding]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
+    """The picture as a PNG; the same picture gives the same bytes."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=140, metadata={"Software": None})
     return buffer.getvalue()

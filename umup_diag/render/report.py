@@ -6,7 +6,7 @@ from pathlib import Path
 
 from umup_diag.errors import InputError
 from umup_diag.judge.result import Result
-from umup_diag.render import figures, html, json
+from umup_diag.render import figures, html, json, unit_scale_figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,26 @@ TELLINGS: Mapping[str, Telling] = {
             "95 % interval": "interval",
             "expected": "expected",
             "accepted": "accepted",
+            "verdict": "verdict",
+            "cause": "cause",
+            "fix": "fix",
+        },
+    ),
+    "unit-scale": Telling(
+        figures={"unit_scale": unit_scale_figure.unit_scale},
+        captions={
+            "unit_scale": "RMS at init, in forward order; grey: what is accepted.",
+        },
+        columns={
+            "tensor": "tensor",
+            "kind": "kind",
+            "width": "width",
+            "RMS": "rms",
+            "95 % interval": "interval",
+            "expected": "expected",
+            "accepted": "accepted",
+            "because": "because",
+            "exception": "exception",
             "verdict": "verdict",
             "cause": "cause",
             "fix": "fix",

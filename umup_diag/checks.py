@@ -1,0 +1,95 @@
+"""The checks that a plan can name: each from its settings to a Result, with its report written.
+
+The command line, the gate, the pytest plugin and `umup_diag.testing` all call these. Importing this
+module imports neither torch nor matplotlib.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from umup_diag.judge.result import Result
+
+Progress = Callable[[int, int], None]  #: called with width and seed after each run
+
+
+def coordcheck(
+    *,
+    model: str,
+    out: Path,
+    device: str,
+    text: Path | None,
+    build: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> "Result":
+    """Sweep widths, judge slopes, write the report; options as `umup_diag.measure.sweep.plan`.
+
+    Raises:
+        InputError: for bad settings, or a model that cannot be built or trained.
+    """
+    from umup_diag.judge import coordcheck as check
+    from umup_diag.measure import environment, sweep
+    from umup_diag.measure.corpus import Corpus
+    from umup_diag.measure.subject import Subject
+    from umup_diag.render import report
+
+    where = environment.device(device)
+    subject, corpus = Subject.load(model, build=build), Corpus.load(text)
+    settings = sweep.plan(subject, corpus, **options)
+    recording = sweep.begin(settings, out, where)
+    report.clear(out, "coordcheck")
+    sweep.sweep(subject, corpus, settings, recording, device=where, progress=progress)
+    result = check.judge(recording)
+    report.write(result, out)
+    return result
+
+
+def unit_scale(
+    *,
+    model: str,
+    out: Path,
+    device: str,
+    tolerance: float,
+    exceptions: tuple[Mapping[str, Any], ...] = (),
+    build: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> "Result":
+    """Measure at init, judge each RMS, write the report.
+
+    Options are those of `umup_diag.measure.init_scale.InitSettings`; exceptions have the fields of
+    `umup_diag.judge.unit_scale.ScaleException`.
+
+    Raises:
+        InputError: for bad settings, or a model that cannot be built or run.
+    """
+    from umup_diag.judge import unit_scale as check
+    from umup_diag.measure import environment, init_scale
+    from umup_diag.measure.subject import Subject
+    from umup_diag.render import report
+
+    where = environment.device(device)
+    subject = Subject.load(model, build=build)
+    settings = init_scale.InitSettings(model=model, build=dict(build or {}), **options)
+    excepted = [check.ScaleException(**fields).encode() for fields in exceptions]
+    report.clear(out, "unit-scale")
+    recording = init_scale.record(
+        subject,
+        settings,
+        out,
+        device=where,
+        extra={"tolerance": tolerance, "exceptions": excepted},
+        progress=progress,
+    )
+    result = check.judge(recording)
+    report.write(result, out)
+    return result
+
+
+#: check → what runs it. A new check is one more entry here and a command of the same name.
+RUNNERS: Mapping[str, Callable[..., "Result"]] = {
+    "coordcheck": coordcheck,
+    "unit-scale": unit_scale,
+}
