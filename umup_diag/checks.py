@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from umup_diag.errors import InputError
+
 if TYPE_CHECKING:
+    from umup_diag.judge.plan import Plan
     from umup_diag.judge.result import Result
 
 Progress = Callable[[int, int], None]  #: called with width and seed after each run
@@ -93,3 +96,17 @@ RUNNERS: Mapping[str, Callable[..., "Result"]] = {
     "coordcheck": coordcheck,
     "unit-scale": unit_scale,
 }
+
+
+def run(plan: "Plan", out: Path, *, progress: Progress | None = None) -> "Result":
+    """Run the check of a plan, with its results in `out`.
+
+    Raises:
+        InputError: as the check, or if it judged nothing: that is no pass.
+    """
+    settings = {name: value for name, value in plan.settings.items() if name != "out"}
+    result = RUNNERS[plan.check](**settings, out=out, progress=progress)
+    if not result.findings:
+        reason = f" {result.notes[0]}" if result.notes else ""
+        raise InputError(f"{plan.path}:1: {plan.check} found nothing to judge.{reason}")
+    return result

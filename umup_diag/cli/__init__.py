@@ -5,6 +5,7 @@ import sys
 import click
 
 from umup_diag.cli.coordcheck import coordcheck
+from umup_diag.cli.gate import gate
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.cli.unit_scale import unit_scale
 from umup_diag.errors import InputError
@@ -19,7 +20,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, unit_scale):
+for command in (coordcheck, unit_scale, gate):
     cli.add_command(command)
 
 

@@ -147,9 +147,7 @@ def _run(
     rows: list[InitRow] = []
     losses: list[float] = []
     for index, batch in enumerate(batches):
-        loss, found = observe(
-            model, partial(scalar_loss, subject, model, to_device(batch, device))
-        )
+        loss, found = observe(model, partial(scalar_loss, subject, model, to_device(batch, device)))
         losses.append(loss)
         rows += [replaced(row, width=width, seed=seed, batch=index) for row in found]
     return Run(width=width, seed=seed, losses=tuple(losses), rows=tuple(rows))

@@ -12,6 +12,7 @@ from rich.text import Text
 from umup_diag.judge.result import Result, Verdict
 from umup_diag.judge.unit_scale import ScaleFinding
 from umup_diag.render.names import collapse
+from umup_diag.render.sentences import number, sentence
 from umup_diag.render.text import OFFENDERS, STYLE, verdict
 from umup_diag.scaling.kinds import kind_order
 
@@ -29,31 +30,6 @@ def unit_scale(result: Result, *, every: bool = False) -> RenderableType:
     if result.notes:
         parts.append(Text("\n" + "\n".join(result.notes)))
     return Group(*parts, verdict(result))
-
-
-def sentence(finding: ScaleFinding) -> str:
-    """Tensor, kind, measured with interval, wanted, and the factor that would correct it."""
-    low, high = finding.interval
-    measured = number(finding.rms)
-    if low != high:
-        measured += f" ({number(low)}…{number(high)})"
-    wanted = f"{number(finding.accepted[0])}…{number(finding.accepted[1])}"
-    at = f" at width {finding.width}" if finding.width else ""
-    text = f"{finding.tensor} {finding.kind}{at}: RMS {measured}, wanted {wanted}"
-    if finding.exception:
-        text += f" by exception ({finding.exception})"
-    elif finding.because:
-        text += f" around {number(finding.expected)} ({finding.because})"
-    if finding.fix:
-        text += f": {finding.fix}"
-    elif finding.cause:
-        text += f": {finding.cause}"
-    return text
-
-
-def number(value: float) -> str:
-    """Three digits."""
-    return f"{value:.3g}" if math.isfinite(value) else str(value)
 
 
 def _table(findings: Sequence[ScaleFinding], *, every: bool) -> Table:

@@ -75,12 +75,12 @@ def attention_logits(head_dim: int) -> Expectation:
 def query_gradient(*, seq_len: int, head_dim: int, alpha: float = 1.0) -> float:
     """RMS of the gradient towards queries, and keys, of unit-scaled causal attention.
 
-    Derived, for a unit gradient at its output. Position i sees i others at nearly equal weight P = 1/i (logits are small: α/√d). For
-    unit, independent gradients and values, dP is a product over d_head of them, of variance d. The
-    softmax's Jacobian gives dS = P (dP − mean dP), of variance d (1/i²)(1 − 1/i), and dq = (α/d)
-    dS k sums i of those: variance (α²/d) (1/i)(1 − 1/i). Its mean over i ≤ s is
-    (α²/d) (H_s − H_s⁽²⁾)/s with harmonic numbers of first and second order; the op divides by σ.
-    Keys sum the same terms over i ≥ j, and get the same mean.
+    Derived, for a unit gradient at its output. Position i sees i others at nearly equal weight
+    P = 1/i (logits are small: α/√d). For unit, independent gradients and values, dP is a product
+    over d_head of them, of variance d. The softmax's Jacobian gives dS = P (dP − mean dP), of
+    variance d (1/i²)(1 − 1/i), and dq = (α/d) dS k sums i of those: variance (α²/d)(1/i)(1 − 1/i).
+    Its mean over i ≤ s is (α²/d)(H_s − H_s⁽²⁾)/s, with harmonic numbers of first and second order;
+    the op divides by σ. Keys sum the same terms over i ≥ j, and get the same mean.
 
     Independent positions are what this assumes; `Attention` takes what the positions have in common
     from the run.
