@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from umup_diag.errors import InputError
+from umup_diag.scaling import unit_expectations
+from umup_diag.scaling.kinds import Kind
 
 if TYPE_CHECKING:
     from umup_diag.judge.plan import Plan
@@ -110,3 +112,10 @@ def run(plan: "Plan", out: Path, *, progress: Progress | None = None) -> "Result
         reason = f" {result.notes[0]}" if result.notes else ""
         raise InputError(f"{plan.path}:1: {plan.check} found nothing to judge.{reason}")
     return result
+
+
+#: check → the kinds that its findings have, to group them before there are any.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "coordcheck": tuple(Kind),
+    "unit-scale": unit_expectations.KINDS,
+}

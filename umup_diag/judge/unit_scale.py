@@ -187,7 +187,7 @@ def _verdict(
 
 
 def _geometric(values: Iterable[float]) -> float:
-    logs = [math.log2(value) if value > 0 else -math.inf for value in values]
+    logs = [-math.inf if value == 0 else math.log2(value) for value in values]
     return float(2 ** np.mean(logs))
 
 

@@ -5,7 +5,8 @@ attention averages, so it is worked out beside the measurement (`umup_diag.measu
 laws of `umup_diag.scaling.unit_expectations`, and both go into the row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -28,6 +29,7 @@ from umup_diag.measure.wiring import Flow, Wiring
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Fans, Role
 from umup_diag.scaling.unit_expectations import (
+    KINDS,
     UNIT,
     Attention,
     Expectation,
@@ -37,9 +39,6 @@ from umup_diag.scaling.unit_expectations import (
 )
 
 FILE = "recording.jsonl"
-#: What unit scaling promises something about. Outputs are there because a norm hides a wrong output
-#: from every input after it.
-KINDS = (Kind.INPUT, Kind.WEIGHT, Kind.OUTPUT, Kind.GRAD_OUTPUT, Kind.ATTENTION_LOGITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,23 +170,31 @@ def observe(model: nn.Module, loss: Callable[[], Tensor]) -> tuple[float, list[I
     Raises:
         InputError: if the loss does not depend on any parameter.
     """
-    kept = {parameter: parameter.grad for parameter in model.parameters()}
     recorder, wiring = Recorder(model), Wiring(model)
+    with gradients_kept(model), recorder.step(KINDS), wiring.watch():
+        value = loss()
+        if not value.requires_grad:
+            raise InputError(
+                "the loss does not depend on any parameter of the model, so there are no "
+                "gradients to look at; return it with its graph."
+            )
+        flow = wiring.flow(value)
+        value.backward()
+    expectations = _Expectations(flow=flow, calls=wiring.attention(), fans=_fans(recorder.take()))
+    return value.item(), [_row(seen, expectations.of(seen)) for seen in recorder.take()]
+
+
+@contextmanager
+def gradients_kept(model: nn.Module) -> Iterator[None]:
+    """Gradients that come inside are dropped at the end, and those that were there are back."""
+    kept = {parameter: parameter.grad for parameter in model.parameters()}
+    for parameter in kept:
+        parameter.grad = None
     try:
-        with recorder.step(KINDS), wiring.watch():
-            value = loss()
-            if not value.requires_grad:
-                raise InputError(
-                    "the loss does not depend on any parameter of the model, so there are no "
-                    "gradients to look at; return it with its graph."
-                )
-            flow = wiring.flow(value)
-            value.backward()
+        yield
     finally:
         for parameter, gradient in kept.items():
             parameter.grad = gradient
-    expectations = _Expectations(flow=flow, calls=wiring.attention(), fans=_fans(recorder.take()))
-    return value.item(), [_row(seen, expectations.of(seen)) for seen in recorder.take()]
 
 
 def _fans(measurements: Sequence[Measurement]) -> dict[str, Fans]:

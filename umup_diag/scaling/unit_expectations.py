@@ -15,11 +15,15 @@ Exponents are read off the scheme's table, so a change to the table changes what
 from dataclasses import dataclass
 from math import sqrt
 
+from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.predictions import INDEPENDENT
 from umup_diag.scaling.roles import Fans, Role
 from umup_diag.scaling.scale_laws import attention_scale, harmonic
 from umup_diag.scaling.schemes import UMUP
 
+#: What unit scaling promises something about. Outputs are there because a norm hides a wrong output
+#: from every input after it.
+KINDS = (Kind.INPUT, Kind.WEIGHT, Kind.OUTPUT, Kind.GRAD_OUTPUT, Kind.ATTENTION_LOGITS)
 #: The search range of α_attn-softmax (u-µP paper, Table 6): the attention logits are in proportion.
 ATTENTION_ALPHAS = (0.25, 4.0)
 
