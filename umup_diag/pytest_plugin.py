@@ -109,6 +109,7 @@ class PlanItem(pytest.Item):
     def runtest(self) -> None:
         """Fail unless every finding of the kind passes; skip a kind that the model has not."""
         from umup_diag.checks import KINDS
+        from umup_diag.judge.unit_scale import STALE
         from umup_diag.testing import demand
 
         assert isinstance(self.parent, PlanFile)
@@ -120,7 +121,7 @@ class PlanItem(pytest.Item):
             if (each.kind not in known if self.name == REST else each.kind == self.name)
         ]
         for note in result.notes:
-            if self.name == REST and note.startswith("Stale exception"):
+            if self.name == REST and note.startswith(STALE):
                 self.warn(pytest.PytestWarning(f"{self.plan.path}: {note}"))
         if findings:
             demand(findings, f"fails {self.plan.check}")

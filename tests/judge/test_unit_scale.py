@@ -23,6 +23,7 @@ def check(
     tmp_path: Path,
     *,
     width: int = 128,
+    seeds: int = 3,
     seed: int = 0,
     build: Mapping[str, Any] | None = None,
 ) -> Result:
@@ -31,7 +32,7 @@ def check(
         model="it",
         build=build,
         width=(width,),
-        seeds=3,
+        seeds=seeds,
         batches=1,
         batch_size=32,
         seq_len=8,
@@ -98,10 +99,11 @@ def test_umup_passes_with_any_seed(seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("width", "depth"), [(128, 2), (128, 8), (128, 32), (512, 2), (512, 8), (2048, 2)]
+    ("width", "depth"),
+    [(128, 2), (128, 8), (128, 32), (512, 2), (512, 8), (512, 32), (2048, 2), (2048, 8)],
 )
 def test_umup_passes_at_any_width_and_depth(width: int, depth: int, tmp_path: Path) -> None:
-    result = check(reference_model.umup, tmp_path, width=width, build={"depth": depth})
+    result = check(reference_model.umup, tmp_path, width=width, seeds=5, build={"depth": depth})
     assert result.verdict is Verdict.PASS, result.findings[:3]
 
 
@@ -181,19 +183,35 @@ def test_a_bias_of_zeros_is_not_judged() -> None:
     assert notes == ["Not judged: layers.0.up: zero at init."]
 
 
-def test_causes_run_forward_then_backward() -> None:
+def test_causes_run_forward_then_backward_and_what_follows_is_said_to() -> None:
     rows = [
         row(9.0, tensor=tensor, order=order, kind=kind)
         for tensor, order in (("a", 0), ("b", 1))
-        for kind in (Kind.GRAD_OUTPUT, Kind.OUTPUT)
+        for kind in (Kind.GRAD_OUTPUT, Kind.OUTPUT, Kind.INPUT)
     ]
     findings, _ = judge_rows(rows, alone=True)
     assert [(f.tensor, str(f.kind)) for f in findings] == [
+        ("a", "input"),
         ("a", "output"),
+        ("b", "input"),
         ("b", "output"),
         ("b", "grad_output"),
         ("a", "grad_output"),
     ]
+    assert [f.cause for f in findings if f.fix is None] == [
+        "follows from input of a",
+        "follows from input of b",
+        "follows from grad_output of b",
+    ]
+
+
+def test_another_factor_has_a_cause_of_its_own() -> None:
+    rows = [
+        row(rms, tensor=tensor, order=order, kind=Kind.GRAD_OUTPUT)
+        for tensor, order, rms in (("a", 0, 64.0), ("b", 1, 9.0))
+    ]
+    findings, _ = judge_rows(rows, alone=True)
+    assert all(finding.fix for finding in findings)
 
 
 def test_an_exception_takes_the_place_of_theory_until_it_is_stale() -> None:

@@ -46,7 +46,7 @@ class WidthList(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    default=4,
+    default=5,
     show_default=True,
     help="Models at each width; the intervals come from them.",
 )

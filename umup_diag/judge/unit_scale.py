@@ -25,8 +25,11 @@ from umup_diag.measure.recording import Recording
 from umup_diag.scaling.kinds import Kind
 
 TOLERANCE = math.sqrt(2)
+SAME_FACTOR = 0.5  #: octaves; two factors this close are one fault, seen twice
+STALE = "Stale exception"  #: how a note about one begins
 _SEVERITY = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
 _BACKWARD = (Kind.GRAD_OUTPUT, Kind.WEIGHT_GRAD)
+_ORDER = (Kind.INPUT, Kind.WEIGHT, Kind.OUTPUT)  # within a layer
 #: kind → what is wrong when only it is, and what to multiply.
 _CAUSES: Mapping[str, tuple[str, str]] = {
     Kind.WEIGHT: ("init", "initial standard deviation"),
@@ -244,22 +247,50 @@ def _except(
             why = "every tensor that it covers passes without it"
         else:
             continue
-        stale.append(f"Stale exception {exception.name}: {why}. Remove it.")
+        stale.append(f"{STALE} {exception.name}: {why}. Remove it.")
     return judged, stale
 
 
 def _explain(findings: Sequence[ScaleFinding]) -> Sequence[ScaleFinding]:
-    explained = [_with_cause(finding) for finding in findings]
-    return sorted(
-        explained,
+    ordered = sorted(
+        findings,
         key=lambda finding: (_SEVERITY[finding.verdict], finding.width or 0, *causal(finding)),
     )
+    return _follow(_with_cause(finding) for finding in ordered)
 
 
-def causal(finding: ScaleFinding) -> tuple[bool, int]:
+def _follow(findings: Iterable[ScaleFinding]) -> Sequence[ScaleFinding]:
+    """Say of a failing finding that it follows from an earlier one, where the factor is the same.
+
+    A gradient passes its factor on to every gradient after it, an input to its layer's output. A
+    finding that is off by another factor has a cause of its own.
+    """
+    followed: list[ScaleFinding] = []
+    roots: dict[tuple[int | None, str], ScaleFinding] = {}
+    for finding in findings:
+        stream = "gradients" if finding.kind in _BACKWARD else finding.tensor
+        root = roots.get((finding.width, stream))
+        passes_on = finding.kind in (Kind.INPUT, Kind.OUTPUT, Kind.GRAD_OUTPUT)
+        if finding.verdict is not Verdict.FAIL or not passes_on or not _has_factor(finding):
+            followed.append(finding)
+        elif root and abs(math.log2(finding.factor / root.factor)) <= SAME_FACTOR:
+            cause = f"follows from {root.kind} of {root.tensor}"
+            followed.append(replace(finding, cause=cause, fix=None))
+        else:
+            roots[finding.width, stream] = finding
+            followed.append(finding)
+    return followed
+
+
+def _has_factor(finding: ScaleFinding) -> bool:
+    return finding.rms > 0 and math.isfinite(finding.rms)
+
+
+def causal(finding: ScaleFinding) -> tuple[bool, int, int]:
     """What comes first: the forward pass in its order, then the backward pass in its own."""
     backward = finding.kind in _BACKWARD
-    return backward, -finding.order if backward else finding.order
+    place = _ORDER.index(Kind(finding.kind)) if finding.kind in _ORDER else len(_ORDER)
+    return backward, -finding.order if backward else finding.order, place
 
 
 def _with_cause(finding: ScaleFinding) -> ScaleFinding:
@@ -268,7 +299,7 @@ def _with_cause(finding: ScaleFinding) -> ScaleFinding:
     if finding.verdict is Verdict.INCONCLUSIVE:
         low, high = finding.interval
         if not math.isfinite(high):
-            return replace(finding, cause="one seed gives no interval; use --seeds 4")
+            return replace(finding, cause="one seed gives no interval; use --seeds 5")
         return replace(
             finding,
             cause=f"the interval {low:.3g}…{high:.3g} crosses the edge of what is accepted; "

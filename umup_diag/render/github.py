@@ -1,6 +1,7 @@
 """GitHub workflow commands: annotations on the plan's file in a pull request."""
 
 from umup_diag.judge.gate import Gate, Outcome
+from umup_diag.judge.unit_scale import STALE
 from umup_diag.render.gate import told
 
 _LEVELS = {"FAIL": "error", "ERROR": "error", "INCONCLUSIVE": "warning", "PASS": "notice"}
@@ -16,7 +17,8 @@ def github(gate: Gate) -> str:
     for outcome in gate.outcomes:
         lines += [_command(_LEVELS[outcome.status], outcome, line) for line in told(outcome)]
         notes = outcome.result.notes if outcome.result else ()
-        lines += [_command("warning", outcome, note, "exceptions") for note in notes]
+        stale = [note for note in notes if note.startswith(STALE)]
+        lines += [_command("warning", outcome, note, "exceptions") for note in stale]
     lines.append(f"umup-diag gate: {gate.status}")
     return "\n".join(lines)
 
