@@ -147,7 +147,7 @@ PYTEST = ("pytest", "-q", "-p", "umup_diag.pytest_plugin", "-p", "no:cacheprovid
 
 
 def test_their_test_suite_runs_the_plans_as_items(project: Path) -> None:
-    done = run(project, *PYTEST, "--umup-plans", "checks", "tests", "-v", PYTHONPATH=f"{ROOT}:.")
+    done = run(project, *PYTEST, "--umup-plans", "checks", "tests", "-vv", PYTHONPATH=f"{ROOT}:.")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("weight", "input", "grad_output", "everything-else"):
         assert f"checks/unit_scale.toml::{name} PASSED" in done.stdout
