@@ -1,17 +1,13 @@
 """What watching one training step costs, as a ratio to the bare step: ours and peers, in one run.
 
-``python benchmarks/recorder.py [--rounds 15]``
+``python -m benchmarks.recorder [--rounds 15]``
 
 The step is forward, backward and Adam of the SP reference model (depth 2, a batch of 4 × 64 bytes).
-Variants take turns within each round, so that a slow moment of the machine hits all alike; the
-figure is the median over rounds of each variant's time over the bare step's of the same round.
 
 Peers that are not installed are left out: ``pip install --no-deps mup``.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -21,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import reference_model
+from benchmarks.timing import race, show
 from reference_model.llama import Llama
 from umup_diag.measure.recorder import Recorder
 from umup_diag.measure.training import INITIAL_KINDS
@@ -120,8 +117,9 @@ def track_scales(width: int) -> Step:
     return partial(train, loss, optimizer)
 
 
+BARE = "bare step"
 VARIANTS: dict[str, Callable[[int], Step]] = {
-    "bare step": bare,
+    BARE: bare,
     "ours, off": partial(ours, kinds=()),
     "ours: inputs, weights, grad-outputs": ours,
     "ours: all six kinds of the coord check": partial(ours, kinds=INITIAL_KINDS),
@@ -133,32 +131,20 @@ NEEDS = {"mup: module outputs": "mup", "unit_scaling track_scales: all ops": "un
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table per width."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--widths", type=int, nargs="+", default=[256, 1024])
     arguments = parser.parse_args()
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.rounds} rounds"
-    )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     for width in arguments.widths:
         steps = {
             name: make(width)
             for name, make in VARIANTS.items()
             if name not in NEEDS or find_spec(NEEDS[name])
         }
-        times: dict[str, list[float]] = {name: [] for name in steps}
-        for turn in range(arguments.rounds + 2):
-            for name, step in steps.items():
-                start = time.perf_counter()
-                step()
-                if turn >= 2:  # the first turns compile and allocate
-                    times[name].append(time.perf_counter() - start)
-        print(f"\nwidth {width}: ratio to the bare step, median [quartiles]")
-        for name, taken in times.items():
-            ratios = [mine / base for mine, base in zip(taken, times["bare step"], strict=True)]
-            low, _, high = statistics.quantiles(ratios, n=4)
-            print(f"  {name:46} {statistics.median(ratios):6.2f}  [{low:.2f}, {high:.2f}]")
+        seconds = race(steps, rounds=arguments.rounds)
+        show(f"one training step at width {width}", seconds, against=BARE)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,14 @@ from umup_diag.scaling import unit_expectations
 from umup_diag.scaling.kinds import Kind
 
 if TYPE_CHECKING:
+    import torch
+
     from umup_diag.judge.plan import Plan
     from umup_diag.judge.result import Result
+    from umup_diag.measure.corpus import Corpus
+    from umup_diag.measure.recording import Recording
+    from umup_diag.measure.subject import Subject
+    from umup_diag.measure.sweep import SweepSettings
 
 Progress = Callable[[int, int], None]  #: called with width and seed after each run
 
@@ -34,18 +40,34 @@ def coordcheck(
     Raises:
         InputError: for bad settings, or a model that cannot be built or trained.
     """
-    from umup_diag.judge import coordcheck as check
     from umup_diag.measure import environment, sweep
     from umup_diag.measure.corpus import Corpus
     from umup_diag.measure.subject import Subject
-    from umup_diag.render import report
 
     where = environment.device(device)
     subject, corpus = Subject.load(model, build=build), Corpus.load(text)
-    settings = sweep.plan(subject, corpus, **options)
+    settings = sweep.plan(subject, corpus, build=build, **options)
     recording = sweep.begin(settings, out, where)
+    return swept(subject, corpus, settings, recording, out=out, device=where, progress=progress)
+
+
+def swept(
+    subject: "Subject",
+    corpus: "Corpus",
+    settings: "SweepSettings",
+    recording: "Recording",
+    *,
+    out: Path,
+    device: "torch.device",
+    progress: Progress | None = None,
+) -> "Result":
+    """Bring a sweep's recording, new or taken up again, to its end; judge, write the report."""
+    from umup_diag.judge import coordcheck as check
+    from umup_diag.measure import sweep
+    from umup_diag.render import report
+
     report.clear(out, "coordcheck")
-    sweep.sweep(subject, corpus, settings, recording, device=where, progress=progress)
+    sweep.sweep(subject, corpus, settings, recording, device=device, progress=progress)
     result = check.judge(recording)
     report.write(result, out)
     return result

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import replace
 from math import sqrt
 
@@ -53,6 +55,14 @@ def test_weights_start_at_the_std_of_their_row(scheme: Scheme) -> None:
     for module in model.modules():
         if isinstance(module, Linear | Embedding):
             assert rms(module.weight) == pytest.approx(module.scales.init_std, rel=0.02)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)
+def test_it_can_be_copied_and_pickled(scheme: Scheme) -> None:
+    model = Llama(LlamaConfig(width=64, scheme=scheme))
+    tokens = torch.randint(256, (1, 8))
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(tokens), model(tokens))
 
 
 @pytest.mark.parametrize("width", [128, 512])

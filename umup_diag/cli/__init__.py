@@ -5,6 +5,7 @@ import sys
 import click
 
 from umup_diag.cli.coordcheck import coordcheck
+from umup_diag.cli.formats import formats
 from umup_diag.cli.gate import gate
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.cli.unit_scale import unit_scale
@@ -20,7 +21,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, unit_scale, gate):
+for command in (coordcheck, unit_scale, gate, formats):
     cli.add_command(command)
 
 

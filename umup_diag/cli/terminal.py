@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from umup_diag.judge.result import Result
 
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
@@ -55,21 +57,25 @@ def resumable(kept: Callable[[], str], command: str) -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
+def stdout(*, width: int = 100) -> "Console":
+    """A console on stdout: as wide as the terminal, or `width` where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=width)
+
+
 def tell(
     result: "Result", page: Path, table: Callable[[], Any], *, as_json: bool, quiet: bool
 ) -> None:
     """Print the result: as JSON and nothing else, as its verdict, or as its table and page."""
-    from rich.console import Console
-
     from umup_diag.render import json
     from umup_diag.render import text as telling
 
     if as_json:
         click.echo(json.dumps(result))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100)
+    console = stdout()
     console.print(telling.verdict(result) if quiet else table())
     if not quiet:
         console.print(f"report: {page}", soft_wrap=True)

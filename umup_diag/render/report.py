@@ -29,7 +29,8 @@ TELLINGS: Mapping[str, Telling] = {
     "coordcheck": Telling(
         figures={"coordcheck": figures.coordcheck},
         captions={
-            "coordcheck": "RMS against width, a line per tensor; dashed: the expected slope."
+            "coordcheck": "RMS against width, a line per tensor; dashed: the expected slope. "
+            "Weights and updates are times the layer's multiplier, weight gradients over it."
         },
         columns={
             "tensor": "tensor",
