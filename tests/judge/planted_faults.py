@@ -64,11 +64,12 @@ def subject(fault: Fault) -> LlamaSubject:
 
 def swap(where: str, **ops: Any) -> Plant:
     """Put other ops into every module whose name contains `where`."""
+    faulty = SimpleNamespace(**{**vars(unit_ops), **ops})
 
     def plant(model: Llama) -> None:
         for name, module in model.named_modules():
             if where in name and hasattr(module, "ops"):
-                module.ops = SimpleNamespace(**{**vars(unit_ops), **ops})
+                module.__class__ = type("Faulty", (type(module),), {"ops": faulty})
 
     return plant
 
