@@ -16,7 +16,7 @@ from umup_diag.render import gate as telling
 from umup_diag.render.github import github
 from umup_diag.render.junit import junit
 
-AWKWARD = "a|b<c>&\x1b 100%, x:y\nz"
+AWKWARD = "a|b<c>&\x1b 100%, x:y%0A\nz"
 
 
 def finding(verdict: Verdict, tensor: str = "head") -> ScaleFinding:
