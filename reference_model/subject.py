@@ -1,7 +1,7 @@
 """The reference model as umup-diag meets any model: `build`, `loss`, `parameter_groups`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -33,16 +33,22 @@ class LlamaSubject:
     vocab: int = 256
     hyperparameters: HyperParameters = field(default_factory=HyperParameters)
 
-    def build(self, width: int) -> Llama:
-        """A freshly initialised model."""
+    def build(self, width: int, *, depth: int | None = None, **alphas: Any) -> Llama:
+        """A freshly initialised model.
+
+        Args:
+            width: of the trunk.
+            depth: transformer layers; None for the subject's.
+            alphas: hyperparameters in place of the subject's, by their names in `HyperParameters`.
+        """
         return Llama(
             LlamaConfig(
                 width=width,
-                depth=self.depth,
+                depth=self.depth if depth is None else depth,
                 head_dim=self.head_dim,
                 vocab=self.vocab,
                 scheme=self.scheme,
-                hyperparameters=self.hyperparameters,
+                hyperparameters=replace(self.hyperparameters, **alphas),
             )
         )
 

@@ -6,6 +6,8 @@ import torch
 
 matplotlib.use("Agg")
 
+collect_ignore = ["user_project"]  # a project of its own, run by cli/test_user_project.py
+
 
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:

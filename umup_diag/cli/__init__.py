@@ -6,8 +6,10 @@ import click
 
 from umup_diag.cli.coordcheck import coordcheck
 from umup_diag.cli.formats import formats
+from umup_diag.cli.gate import gate
 from umup_diag.cli.scale_law import scale_law
 from umup_diag.cli.terminal import INTERRUPTED
+from umup_diag.cli.unit_scale import unit_scale
 from umup_diag.errors import InputError
 
 
@@ -20,7 +22,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, formats, scale_law):
+for command in (coordcheck, unit_scale, scale_law, gate, formats):
     cli.add_command(command)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from umup_diag import checks
 from umup_diag.cli.options import Widths, alone, common
 from umup_diag.cli.terminal import bars, resumable, tell
 
@@ -96,7 +97,6 @@ def coordcheck(
     **options: Any,
 ) -> None:
     """Train a few steps at several widths, and hold each tensor's growth to µP's."""
-    from umup_diag.judge import coordcheck as check
     from umup_diag.measure import environment, sweep
     from umup_diag.measure.corpus import Corpus
     from umup_diag.measure.subject import Subject
@@ -112,9 +112,8 @@ def coordcheck(
         alone(ctx, "resume", "device", "every", "as_json", "quiet")
         out = resume
         settings, recording = sweep.resume(out)
-        subject = Subject.load(settings.model)
+        subject = Subject.load(settings.model, build=settings.build)
         corpus = sweep.same_text(settings)
-    report.clear(out, "coordcheck")
     labels = {width: f"width {width:>5}" for width in settings.widths}
     with (
         resumable(
@@ -123,19 +122,18 @@ def coordcheck(
         ),
         bars(dict.fromkeys(labels.values(), settings.seeds), silent=as_json or quiet) as step,
     ):
-        sweep.sweep(
+        result = checks.swept(
             subject,
             corpus,
             settings,
             recording,
+            out=out,
             device=where,
             progress=lambda width, seed: step(labels[width], seed + 1),
         )
-    result = check.judge(recording)
-    page = report.write(result, out)
     tell(
         result,
-        page,
+        out / report.PAGE,
         lambda: telling.coordcheck(result, every=every),
         as_json=as_json,
         quiet=quiet,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -59,8 +60,12 @@ class Subject:
     target: str = "mup"
 
     @classmethod
-    def load(cls, path: str) -> "Subject":
+    def load(cls, path: str, *, build: Mapping[str, Any] | None = None) -> "Subject":
         """Import ``pkg.mod`` or ``pkg.mod:attribute``; the working directory counts as on the path.
+
+        Args:
+            path: what to import.
+            build: keyword arguments that `build` gets besides the width.
 
         Raises:
             InputError: if there is no such module or attribute, if importing it fails, or if it
@@ -82,7 +87,7 @@ class Subject:
             )
         names = ("loss", "batches", "parameter_groups", "optimizer", "learning_rates", "target")
         offered = {name: getattr(found, name) for name in names if hasattr(found, name)}
-        return cls(name=path, build=found.build, **offered)
+        return cls(name=path, build=partial(found.build, **(build or {})), **offered)
 
     def model(self, width: int) -> nn.Module:
         """Build at one width.

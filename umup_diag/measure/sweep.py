@@ -1,7 +1,7 @@
 """Short runs at every width and seed, into a recording that can be taken up again."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class SweepSettings:
         text: the corpus, by name.
         text_digest: and by content.
         target: the scheme whose slopes the model is held to.
+        build: keyword arguments of `build` besides the width.
     """
 
     model: str
@@ -50,6 +51,7 @@ class SweepSettings:
     text: str
     text_digest: str
     target: str
+    build: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[tuple[int, int]]:
@@ -81,6 +83,7 @@ def plan(
     batch_size: int,
     seq_len: int,
     target: str | None,
+    build: Mapping[str, Any] | None = None,
 ) -> SweepSettings:
     """Fill in what was left open: the optimizer, its learning rate, the target scheme.
 
@@ -111,6 +114,7 @@ def plan(
         text=corpus.name,
         text_digest=corpus.digest,
         target=schemes.get(target or subject.target).name,
+        build=dict(build or {}),
     )
 
 

@@ -72,7 +72,7 @@ def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     if high - low < 2:  # a flat line should look flat
         middle = (low + high) / 2
         ax.set_ylim(2 ** (middle - 1), 2 ** (middle + 1))
-    ax.yaxis.set_major_formatter(FuncFormatter(_power_of_two))
+    ax.yaxis.set_major_formatter(FuncFormatter(power_of_two))
 
 
 def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
@@ -83,7 +83,8 @@ def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     ax.plot(2**x, 2**line, color=[0.6 * c for c in colour], linestyle="--", linewidth=1.2, zorder=3)
 
 
-def _power_of_two(value: float, _: Any) -> str:
+def power_of_two(value: float, _: Any) -> str:
+    """Tick label of a logarithmic axis."""
     return f"$2^{{{np.log2(value):g}}}$"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from umup_diag.errors import InputError
 from umup_diag.judge.result import Result
-from umup_diag.render import figures, html, json, scale_law_figure
+from umup_diag.render import figures, html, json, scale_law_figure, unit_scale_figure
 
 Pictures = Mapping[str, bytes]  #: file stem → PNG
 
@@ -58,6 +58,25 @@ TELLINGS: Mapping[str, Telling] = {
             "quantity": "kind",
             "verdict": "verdict",
             "law, as Python": "python",
+            "cause": "cause",
+            "fix": "fix",
+        },
+    ),
+    "unit-scale": Telling(
+        figures=unit_scale_figure.unit_scale,
+        stems=("unit_scale",),
+        caption="RMS at init, in forward order; grey: what is accepted.",
+        columns={
+            "tensor": "tensor",
+            "kind": "kind",
+            "width": "width",
+            "RMS": "rms",
+            "95 % interval": "interval",
+            "expected": "expected",
+            "accepted": "accepted",
+            "because": "because",
+            "exception": "exception",
+            "verdict": "verdict",
             "cause": "cause",
             "fix": "fix",
         },

@@ -1,0 +1,3 @@
+"""Likewise."""
+
+TITLE = "weekly"
