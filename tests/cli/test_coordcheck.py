@@ -98,7 +98,7 @@ BAD = [
     (["--lr", "0"], "0.0 is not in the range x>0"),
     (["--text", "missing.txt"], "cannot read the text missing.txt: No such file"),
     (["--text", "empty.txt"], "the text empty.txt is empty"),
-    (["--text", "short.txt"], "has 3 bytes, but a sequence takes 17"),
+    (["--text", "short.txt"], "has 3 bytes, but a sequence takes 9"),
     (["--out", "mymodel.py/out"], "cannot write to --out mymodel.py/out"),
     (["--device", "cuda:99"], "--device cuda:99"),
     (["--device", "abacus"], "--device abacus"),
