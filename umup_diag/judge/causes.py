@@ -2,11 +2,12 @@
 
 What a layer does is fixed by two products: multiplier × initial weight, and multiplier × update.
 The first off alone means the init is wrong, the second alone the learning rate, both by the same
-power the multiplier. Whatever else is off follows from one of these, in this layer or upstream.
+power the multiplier. Whatever else is off follows from one of these: activations from a layer at or
+before them, gradients from one at or after them.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from umup_diag.judge.result import Verdict
 from umup_diag.judge.slope_finding import SlopeFinding
@@ -14,36 +15,47 @@ from umup_diag.scaling.kinds import Kind
 
 SAME_POWER = 0.2  #: two deviations this close are one power of width, seen twice
 _SEVERITY = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
+_OWN = frozenset({Kind.WEIGHT, Kind.UPDATE, Kind.OUTPUT, Kind.OUTPUT_CHANGE})
+_BACKWARD = frozenset({Kind.GRAD_OUTPUT, Kind.WEIGHT_GRAD})
 
 
-def explain(findings: Iterable[SlopeFinding]) -> Sequence[SlopeFinding]:
-    """Give every failing finding its cause and fix; worst first, then in forward order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """What is wrong with one layer by itself.
 
-    Takes and returns all findings of one sweep.
+    Attributes:
+        tensor: the layer.
+        order: its place in the forward pass.
+        cause: in words.
+        fix: what to multiply by which power of width.
+        at_init: whether the first forward and backward pass show it.
     """
-    findings = list(findings)
-    roots = {tensor: _root(list(group)) for tensor, group in _by_tensor(findings).items()}
-    first = first_offender(findings)
+
+    tensor: str
+    order: int
+    cause: str
+    fix: str
+    at_init: bool
+
+
+def explain(findings: Sequence[SlopeFinding]) -> list[SlopeFinding]:
+    """Give every failing finding of a sweep its cause and fix; sort worst first."""
+    roots = _roots(findings)
     explained = [
-        _explain(finding, roots[finding.tensor], first)
-        if finding.verdict is Verdict.FAIL
-        else finding
+        _explain(finding, roots) if finding.verdict is Verdict.FAIL else finding
         for finding in findings
     ]
-    return sorted(
-        explained,
-        key=lambda finding: (
-            _SEVERITY[finding.verdict],
-            -round(abs(finding.deviation), 1) if finding.verdict is Verdict.FAIL else 0,
-            finding.order,
-        ),
-    )
+    return sorted(explained, key=_severity)
 
 
-def first_offender(findings: Iterable[SlopeFinding]) -> SlopeFinding | None:
-    """The failing finding that comes first: at init before after updates, then in forward order."""
+def first_offender(findings: Sequence[SlopeFinding]) -> SlopeFinding | None:
+    """The failing finding that comes first in the forward pass, with a fix if any has one."""
     failing = [finding for finding in findings if finding.verdict is Verdict.FAIL]
-    return min(failing, key=lambda finding: (finding.order, finding.step), default=None)
+    return min(
+        failing,
+        key=lambda finding: (finding.fix is None, finding.order, finding.step),
+        default=None,
+    )
 
 
 def power(exponent: float) -> str:
@@ -52,40 +64,56 @@ def power(exponent: float) -> str:
     return f"width^{half:+g}" if abs(exponent - half) <= SAME_POWER else f"width^{exponent:+.2f}"
 
 
-def _by_tensor(findings: Sequence[SlopeFinding]) -> dict[str, list[SlopeFinding]]:
-    groups: dict[str, list[SlopeFinding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.tensor, []).append(finding)
-    return groups
+def _severity(finding: SlopeFinding) -> tuple[float, ...]:
+    failing = finding.verdict is Verdict.FAIL
+    size = -round(abs(finding.deviation), 1) if failing else 0.0
+    return _SEVERITY[finding.verdict], size, finding.order
 
 
-def _root(findings: Sequence[SlopeFinding]) -> tuple[str, str] | None:
-    """Cause and fix of what is wrong with a layer itself, if anything is."""
-    off = {
-        finding.kind: finding.deviation
-        for finding in findings
-        if finding.verdict is Verdict.FAIL and finding.kind in (Kind.WEIGHT, Kind.UPDATE)
-    }
+def _roots(findings: Sequence[SlopeFinding]) -> dict[str, Root]:
+    """Each layer that is wrong by itself, in forward order."""
+    failing = [finding for finding in findings if finding.verdict is Verdict.FAIL]
+    roots: dict[str, Root] = {}
+    for finding in sorted(failing, key=lambda finding: finding.order):
+        tensor = finding.tensor
+        off = {other.kind: other.deviation for other in failing if other.tensor == tensor}
+        if found := _cause(off, has_upstream=bool(roots)):
+            cause, fix = found
+            at_init = finding.kind == Kind.ATTENTION_LOGITS or Kind.WEIGHT in off
+            roots[tensor] = Root(
+                tensor=tensor, order=finding.order, cause=cause, fix=fix, at_init=at_init
+            )
+    return roots
+
+
+def _cause(off: Mapping[str, float], *, has_upstream: bool) -> tuple[str, str] | None:
+    """Cause and fix from the deviations of one layer, if it is wrong by itself."""
     init, update = off.get(Kind.WEIGHT), off.get(Kind.UPDATE)
+    logits = off.get(Kind.ATTENTION_LOGITS)
+    if logits is not None and not has_upstream:
+        return "attention scale", f"multiply the attention logits by {power(-logits)}"
     if init is not None and update is not None and abs(init - update) <= SAME_POWER:
-        return "multiplier", f"multiply its multiplier by {power(-init)}"
-    fixes = {"init": ("initial weights", init), "learning rate": ("learning rate", update)}
-    wrong = {name: (what, value) for name, (what, value) in fixes.items() if value is not None}
-    if not wrong:
-        return None
-    fix = " and ".join(f"multiply its {what} by {power(-value)}" for what, value in wrong.values())
-    return " and ".join(wrong), fix
+        return "multiplier", f"multiply the multiplier by {power(-init)}"
+    causes = []
+    fixes = []
+    if init is not None:
+        causes.append("init")
+        fixes.append(f"the initial weights by {power(-init)}")
+    if update is not None:
+        causes.append("learning rate")
+        fixes.append(f"the learning rate by {power(-update)}")
+    return (" and ".join(causes), "multiply " + " and ".join(fixes)) if causes else None
 
 
-def _explain(
-    finding: SlopeFinding, root: tuple[str, str] | None, first: SlopeFinding | None
-) -> SlopeFinding:
-    if root is not None:
-        return replace(finding, cause=root[0], fix=root[1])
-    assert first is not None
-    if finding.kind == Kind.ATTENTION_LOGITS:
-        fix = f"multiply the softmax scale by {power(-finding.deviation)}"
-        return replace(finding, cause="attention scale", fix=fix)
-    if (finding.order, finding.step) > (first.order, first.step):
-        return replace(finding, cause=f"follows from {first.tensor}", fix=None)
-    return replace(finding, cause="unknown", fix=None)
+def _explain(finding: SlopeFinding, roots: Mapping[str, Root]) -> SlopeFinding:
+    own = roots.get(finding.tensor)
+    if own and (finding.kind in _OWN or finding.kind == Kind.ATTENTION_LOGITS):
+        return replace(finding, cause=own.cause, fix=own.fix)
+    if finding.kind in _BACKWARD:
+        after = [root for root in roots.values() if root.at_init and root.order >= finding.order]
+        if not after:
+            fix = f"multiply the gradient by {power(-finding.deviation)}"
+            return replace(finding, cause="gradient scale, here or nearer the loss", fix=fix)
+        return replace(finding, cause=f"follows from {after[-1].tensor}")
+    before = [root for root in roots.values() if root.order < finding.order]
+    return replace(finding, cause=f"follows from {before[0].tensor}" if before else "unknown")

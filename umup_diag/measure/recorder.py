@@ -22,6 +22,8 @@ from umup_diag.scaling.roles import Fans
 
 #: The three that a linear layer's matmuls would cast to FP8.
 MATMUL_KINDS = frozenset({Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT})
+#: Those that compare with the first step.
+CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,13 @@ class Recorder:
 
     @contextmanager
     def step(self, kinds: Collection[Kind] = MATMUL_KINDS) -> Iterator[None]:
-        """Record what happens inside, of these kinds; weights and updates as they are on entry."""
+        """Record what happens inside, of these kinds; weights and updates as they are on entry.
+
+        Raises:
+            ValueError: for kinds of change, unless the recorder was made with ``changes=True``.
+        """
+        if self._initial_outputs is None and CHANGE_KINDS & set(kinds):
+            raise ValueError("to record updates and output changes, use changes=True")
         self._step = _Step(kinds=kinds)
         try:
             with ExitStack() as hooks:

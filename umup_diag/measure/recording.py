@@ -132,7 +132,7 @@ class Recording:
     def _parse(cls, path: Path, text: str) -> "Recording":
         lines = text.splitlines(keepends=True)
         header = json.loads(lines[0]) if lines else {}
-        if header.get("schema") != SCHEMA:
+        if not isinstance(header, dict) or header.get("schema") != SCHEMA:
             raise ValueError(f"expected schema {SCHEMA}")
         recording = cls(path, header["settings"], header["environment"])
         rows: list[Row] = []

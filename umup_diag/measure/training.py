@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from umup_diag.errors import InputError
 from umup_diag.measure.corpus import Corpus
-from umup_diag.measure.recorder import Measurement, Recorder
+from umup_diag.measure.recorder import CHANGE_KINDS, Measurement, Recorder
 from umup_diag.measure.recording import Row, Run
 from umup_diag.measure.subject import Subject
 from umup_diag.scaling import optimizers
 from umup_diag.scaling.kinds import Kind
 
-#: Recorded before the first update…
+#: Recorded before the first update; after it, `CHANGE_KINDS`.
 INITIAL_KINDS = frozenset(
     {
         Kind.INPUT,
@@ -27,8 +27,6 @@ INITIAL_KINDS = frozenset(
         Kind.ATTENTION_LOGITS,
     }
 )
-#: …and after each.
-CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

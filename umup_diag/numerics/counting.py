@@ -273,10 +273,10 @@ def _count_float64(flat: Tensor) -> Counted:
 
 def _squares_of_float64(finite: npt.NDArray[np.float64]) -> int:
     """Exact sum of squares, from three products of 27- and 26-bit halves per element."""
-    fraction, exponent = np.frexp(finite)
-    whole = (fraction * 2.0**53).astype(np.int64)
+    _, exponent = np.frexp(finite)
+    power = np.maximum(exponent.astype(np.int64) - 53, SQUARE_UNIT_LOG2 // 2)
+    whole = np.ldexp(finite, -power).astype(np.int64)
     top, bottom = whole >> 26, whole & 0x3FFFFFF
-    power = exponent.astype(np.int64) - 53
     total = 0
     products: tuple[tuple[Any, int], ...] = (
         (top * top, 52),

@@ -66,7 +66,11 @@ def _pack(numbers: np.ndarray[Any, Any]) -> str:
 
 def _unpack(text: str, dtype: str, length: int) -> np.ndarray[Any, Any]:
     by_weight = np.frombuffer(decompress(b85decode(text)), dtype=np.uint8)
-    return np.ascontiguousarray(by_weight.reshape(-1, length).T).view(dtype).reshape(length)
+    return (
+        np.ascontiguousarray(by_weight.reshape(np.dtype(dtype).itemsize, length).T)
+        .view(dtype)
+        .reshape(length)
+    )
 
 
 def _none_if_nan(x: float) -> float | None:

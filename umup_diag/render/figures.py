@@ -24,9 +24,9 @@ COLUMNS = 4
 def coordcheck(result: Result) -> bytes | None:
     """RMS against width, a panel per kind, a line per tensor; None where no slope was judged.
 
-    Colours are roles; a thick line fails, a dashed grey one is the expected slope of its role,
-    drawn through the geometric mean of the role's tensors. The RMS of weights and updates is times
-    the layer's multiplier, that of weight gradients divided by it, as judged.
+    Colours are roles; a thick line fails, a dashed one is the expected slope of its role, drawn
+    through the geometric mean of the role's tensors. The RMS of weights and updates is times the
+    layer's multiplier, that of weight gradients divided by it, as judged.
     """
     findings = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
     panels = sorted({(finding.step, kind_order(finding.kind)) for finding in findings})
@@ -62,6 +62,7 @@ def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
         )
     for role in sorted({finding.role for finding in findings}):
         _expected(ax, [finding for finding in findings if finding.role == role])
+    ax.set(xlabel="width", ylabel="RMS")
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", base=2)
     widths = [width for width, _ in first.points]
@@ -78,7 +79,8 @@ def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     logs = np.log2([[rms for _, rms in finding.points] for finding in findings])
     x = np.log2([width for width, _ in findings[0].points])
     line = logs.mean() + findings[0].expected * (x - x.mean())
-    ax.plot(2**x, 2**line, color="0.35", linestyle="--", linewidth=1.0, zorder=3)
+    colour = ROLE_COLOURS[Role(findings[0].role)]
+    ax.plot(2**x, 2**line, color=[0.6 * c for c in colour], linestyle="--", linewidth=1.2, zorder=3)
 
 
 def _power_of_two(value: float, _: Any) -> str:

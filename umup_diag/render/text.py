@@ -50,7 +50,7 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
         box=None,
         padding=(0, 1),
         header_style="bold",
-        caption="Rows that count tensors pass, and show the one that comes closest to its band.",
+        caption="A row for several tensors shows the worst of them.",
         caption_justify="left",
     )
     for column in ("tensor", "kind", "when"):
@@ -59,20 +59,31 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     loud = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
-    quiet = [finding for finding in findings if finding not in loud]
-    shown = loud if every else loud[:OFFENDERS]
-    for finding in shown:
-        table.add_row(escape(finding.tensor), *_cells(finding))
-    if len(loud) > len(shown):
-        table.add_row(f"… and {len(loud) - len(shown)} more (--all lists them)")
-    if quiet and shown:
+    rows = [[finding] for finding in loud] if every else _alike(loud)
+    for members in rows[: None if every else OFFENDERS]:
+        name = members[0].tensor if len(members) == 1 else collapse([members[0].tensor])[0]
+        count = f" ({len(members)})" if len(members) > 1 else ""
+        table.add_row(escape(name) + count, *_cells(members[0]))
+    if not every and len(rows) > OFFENDERS:
+        table.add_row(f"… and {len(rows) - OFFENDERS} more (--all lists them)")
+    quiet = [] if every else [finding for finding in findings if finding.verdict is Verdict.PASS]
+    if quiet and loud:
         table.add_section()
-
-    for _, members in groupby(sorted(quiet, key=_group), key=_group):
-        passing = list(members)
+    for _, group in groupby(sorted(quiet, key=_group), key=_group):
+        passing = list(group)
         closest = min(passing, key=_margin)
         table.add_row(f"{len(passing)} {closest.role}", *_cells(closest))
     return table
+
+
+def _alike(findings: Sequence[SlopeFinding]) -> list[list[SlopeFinding]]:
+    """Findings of the same kind and verdict in repeated layers together, each led by its worst."""
+    groups: dict[tuple[object, ...], list[SlopeFinding]] = {}
+    for finding in findings:
+        layer = collapse([finding.tensor])[0]
+        key = (layer, finding.kind, finding.step, finding.verdict)
+        groups.setdefault(key, []).append(finding)
+    return list(groups.values())
 
 
 def _group(finding: SlopeFinding) -> tuple[int, int, str]:
@@ -111,20 +122,20 @@ def _changes(findings: Sequence[SlopeFinding]) -> RenderableType | None:
     first = first_offender(findings)
     if first is None:
         return None
-    lines = [Text(f"\nFirst offender in forward order: {first.tensor} ({first.kind}).", "bold")]
+    lines = [Text(f"\nFirst offender in forward order: {first.tensor}", "bold")]
     fixes: dict[tuple[str, str], list[str]] = {}
     for finding in sorted(findings, key=lambda finding: finding.order):
         if finding.cause and finding.fix:
             fixes.setdefault((finding.cause, finding.fix), []).append(finding.tensor)
     for (cause, fix), tensors in fixes.items():
-        lines.append(Text(f"  {cause}: {fix}: {', '.join(collapse(tensors))}"))
+        lines += [Text(f"{cause}: {fix}", "bold"), Text(f"  of {', '.join(collapse(tensors))}")]
     return Group(*lines)
 
 
 def _notes(result: Result) -> RenderableType | None:
-    undecided: list[Finding] = [
-        finding for finding in result.findings if finding.verdict is Verdict.INCONCLUSIVE
-    ]
+    undecided: list[Finding] = []
+    if result.verdict is Verdict.INCONCLUSIVE:
+        undecided = [f for f in result.findings if f.verdict is Verdict.INCONCLUSIVE]
     lines = [Text(f"{finding.tensor} {finding.kind}: {finding.cause}") for finding in undecided[:4]]
     lines += [Text(note) for note in result.notes]
     return Group(Text(""), *lines) if lines else None
