@@ -5,6 +5,7 @@ import sys
 import click
 
 from umup_diag.cli.coordcheck import coordcheck
+from umup_diag.cli.fp8_range import fp8_range
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.errors import InputError
 
@@ -18,7 +19,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck,):
+for command in (coordcheck, fp8_range):
     cli.add_command(command)
 
 

@@ -88,12 +88,13 @@ def resolve(name: str) -> str:
         InputError: if there is none.
     """
     wanted = name.strip().upper().replace("-", "_")
-    wanted = {"MXFP8_E4M3": "MXFP8", "MXFP4_E2M1": "MXFP4"}.get(wanted, wanted)
+    wanted = {"MXFP8": "MXFP8_E4M3", "MXFP6": "MXFP6_E2M3"}.get(wanted, wanted)
     if wanted in BLOCK_FORMATS:
         return wanted
-    if wanted.startswith("MX"):
+    if wanted.startswith(("MX", "NV")):
         raise InputError(
-            f"unknown block format {name!r}; there are {', '.join(BLOCK_FORMATS).lower()}."
+            f"{name!r} is no block format that is judged here; there are "
+            f"{', '.join(BLOCK_FORMATS).lower()}."
         )
     return formats.get(name).name
 
@@ -107,7 +108,7 @@ def fit(seen: TensorHistogram, name: str, limits: Limits) -> FormatFit:
     if name in BLOCK_FORMATS:
         if name not in seen.blocks:
             raise InputError(
-                f"{name.lower()} scales blocks of 32 elements, and a recording does not keep "
+                f"{name.lower()} scales small blocks of elements, and a recording does not keep "
                 "blocks.\nGive a checkpoint, or element formats such as e4m3fn,e5m2."
             )
         return _fit_blocks(seen.histogram, seen.blocks[name], name, limits)
@@ -191,7 +192,7 @@ def explain(flag: Flag, seen: TensorHistogram, found: FormatFit, limits: Limits)
 
 def _fit_blocks(histogram: CodeHistogram, cast: BlockCast, name: str, limits: Limits) -> FormatFit:
     """In a block format every block has its own scale, so only what it flushes can go wrong."""
-    fmt, scaled = BLOCK_FORMATS[name], cast.scaled
+    fmt, scaled = BLOCK_FORMATS[name].element, cast.scaled
     underflow = scaled.underflow_fraction(fmt)
     signal = histogram.rms**2 * histogram.finite_count
     noisy = 10 * log10(signal / cast.noise) if signal > 0 and cast.noise else inf

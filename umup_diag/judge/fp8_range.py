@@ -256,7 +256,7 @@ def _notes(findings: Sequence[RangeFinding]) -> list[str]:
         notes.append(f"{empty} of the tensors have no elements.")
     if any(finding.format in BLOCK_FORMATS for finding in findings):
         notes.append(
-            "In a block format every 32 elements have a scale of their own: what is judged is the "
+            "In a block format every few elements have a scale of their own: what is judged is the "
             "share that becomes zero beside a larger neighbour."
         )
     return notes

@@ -15,23 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from umup_diag.numerics import formats
-from umup_diag.numerics.formats import Format
+from umup_diag.numerics import block
+from umup_diag.numerics.block import BlockFormat
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.numerics.quantize import quantize
 
-BLOCK = 32
 _SCALE_EXPONENTS = (-127, 127)  # of E8M0
 
-#: Name of a block format → format of its elements.
-BLOCK_FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        "MXFP8": formats.E4M3FN,
-        "MXFP8_E5M2": formats.E5M2,
-        "MXFP6_E2M3": formats.E2M3,
-        "MXFP6_E3M2": formats.E3M2,
-        "MXFP4": formats.E2M1,
-    }
+#: Name → block format, for those whose scales need no more than the block.
+BLOCK_FORMATS: Mapping[str, BlockFormat] = MappingProxyType(
+    {name: fmt for name, fmt in block.ALL.items() if not fmt.tensor_scale}
 )
 
 
@@ -52,21 +45,22 @@ class BlockCast:
         return BlockCast(scaled=self.scaled + other.scaled, noise=self.noise + other.noise)
 
 
-def block_cast(rows: Iterable[Tensor], element: Format) -> BlockCast:
+def block_cast(rows: Iterable[Tensor], fmt: BlockFormat) -> BlockCast:
     """Cast a tensor in blocks along its last dimension.
 
     Args:
         rows: the tensor, in pieces of whole rows.
-        element: format of the elements.
+        fmt: where to.
     """
     empty = BlockCast(scaled=CodeHistogram.empty(), noise=0.0)
-    return reduce(add, (_cast(piece, element) for piece in rows), empty)
+    return reduce(add, (_cast(piece, fmt) for piece in rows), empty)
 
 
-def _cast(piece: Tensor, element: Format) -> BlockCast:
+def _cast(piece: Tensor, fmt: BlockFormat) -> BlockCast:
+    element = fmt.element
     x = piece.detach().to(torch.float32)
     x = x.reshape(-1, x.shape[-1]) if x.dim() else x.reshape(1, 1)
-    blocks = F.pad(x, (0, -x.shape[-1] % BLOCK)).view(-1, BLOCK)
+    blocks = F.pad(x, (0, -x.shape[-1] % fmt.block)).view(-1, fmt.block)
     finite = torch.where(blocks.isfinite(), blocks, 0.0)
     exponent = torch.frexp(finite.abs().amax(dim=-1, keepdim=True)).exponent - 1
     exponent = (exponent - element.max_exponent).clamp(*_SCALE_EXPONENTS)

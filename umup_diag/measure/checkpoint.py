@@ -169,3 +169,38 @@ def _parent(name: str) -> str:
 
 def _tensors(count: int) -> str:
     return "1 tensor" if count == 1 else f"{count} tensors"
+
+
+def in_order(
+    checkpoints: Sequence[Checkpoint], steps: str | None = None
+) -> list[tuple[int | None, Checkpoint]]:
+    """Checkpoints by their training steps, ascending.
+
+    Args:
+        checkpoints: in any order.
+        steps: comma-separated, one for each; None for what their names say.
+
+    Raises:
+        InputError: if several do not say their steps, or two say the same.
+    """
+    numbers = [each.step for each in checkpoints] if steps is None else _numbers(steps)
+    if len(numbers) != len(checkpoints):
+        raise InputError(f"--steps names {len(numbers)} steps for {len(checkpoints)} checkpoints.")
+    if len(checkpoints) > 1:
+        for number, checkpoint in zip(numbers, checkpoints, strict=True):
+            if number is None:
+                raise InputError(
+                    f"{checkpoint.path}: its name does not say which step it is of.\n"
+                    "Give --steps 1000,2000,… in the order of the checkpoints."
+                )
+        if len(set(numbers)) < len(numbers):
+            raise InputError("two of the checkpoints are of the same step.")
+    pairs = zip(numbers, checkpoints, strict=True)
+    return sorted(pairs, key=lambda pair: pair[0] or 0)
+
+
+def _numbers(text: str) -> list[int | None]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--steps {text!r} is not like 1000,2000,3000.") from None

@@ -91,7 +91,7 @@ def train(
         last = step == schedule.steps
         with recorder.step(kinds) if recorder else nullcontext():
             with torch.set_grad_enabled(not last):
-                loss = _loss(subject, model, batch)
+                loss = loss_of(subject, model, batch)
             losses.append(loss.item())
             if not last and loss.isfinite():
                 update(loss)
@@ -153,7 +153,12 @@ def to_device(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-def _loss(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
+def loss_of(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
+    """The loss of a batch.
+
+    Raises:
+        InputError: if the subject's loss raises, or gives no scalar.
+    """
     try:
         loss = subject.loss(model, batch)
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:

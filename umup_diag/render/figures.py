@@ -42,7 +42,7 @@ def coordcheck(result: Result) -> bytes | None:
             ax.set_visible(False)
         figure.suptitle(_title(result), fontsize=11)
         _legend(figure, findings)
-        return _png(figure)
+        return png(figure)
 
 
 def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
@@ -104,7 +104,8 @@ def _legend(figure: Figure, findings: Sequence[SlopeFinding]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The picture as a file; the same picture gives the same bytes."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=140, metadata={"Software": None})
     return buffer.getvalue()

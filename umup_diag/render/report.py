@@ -6,7 +6,7 @@ from pathlib import Path
 
 from umup_diag.errors import InputError
 from umup_diag.judge.result import Result
-from umup_diag.render import figures, html, json
+from umup_diag.render import figures, fp8_figures, fp8_range, html, json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +16,12 @@ class Telling:
     Attributes:
         figures: file stem → function from the result to a PNG, or None where there is nothing.
         captions: file stem → caption.
-        columns: heading → attribute of the findings, for the table.
+        columns: heading → what the table shows of a finding: an attribute, or text made of it.
     """
 
     figures: Mapping[str, Callable[[Result], bytes | None]]
     captions: Mapping[str, str]
-    columns: Mapping[str, str]
+    columns: Mapping[str, html.Column]
 
 
 #: command → its report.
@@ -40,6 +40,35 @@ TELLINGS: Mapping[str, Telling] = {
             "expected": "expected",
             "accepted": "accepted",
             "verdict": "verdict",
+            "cause": "cause",
+            "fix": "fix",
+        },
+    ),
+    "fp8-range": Telling(
+        figures={
+            "spans": fp8_figures.spans,
+            "training": fp8_figures.through_training,
+            "headroom": fp8_figures.headroom,
+        },
+        captions={
+            "spans": "What each tensor spans, smallest to largest magnitude, RMS marked. Shaded: "
+            "where its format is normal, and where it is subnormal.",
+            "training": "RMS through training, a line per tensor.",
+            "headroom": "Octaves of room left at the tighter end; red is none.",
+        },
+        columns={
+            "tensor": "tensor",
+            "kind": "kind",
+            "flag": "flag",
+            "format": "format",
+            "RMS": lambda f: fp8_range.magnitude(f.rms),
+            "absmax": lambda f: fp8_range.magnitude(f.absmax),
+            "to zero": lambda f: fp8_range.share(f.underflow_fraction),
+            "subnormal": lambda f: fp8_range.share(f.subnormal_fraction),
+            "overflow": lambda f: fp8_range.share(f.overflow_fraction),
+            "room": lambda f: fp8_range.room(fp8_range.judged(f)),
+            "SQNR, dB": lambda f: fp8_range.decibels(f.sqnr_db),
+            "best scale": lambda f: fp8_range.scale(fp8_range.judged(f)),
             "cause": "cause",
             "fix": "fix",
         },
