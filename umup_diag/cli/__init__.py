@@ -6,6 +6,7 @@ import click
 
 from umup_diag.cli.coordcheck import coordcheck
 from umup_diag.cli.fp8_range import fp8_range
+from umup_diag.cli.record import record
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.errors import InputError
 
@@ -19,7 +20,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, fp8_range):
+for command in (coordcheck, fp8_range, record):
     cli.add_command(command)
 
 

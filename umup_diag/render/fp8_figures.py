@@ -57,8 +57,8 @@ def spans(result: Result) -> bytes | None:
             figsize=(2.2 + 4.2 * len(panels), 1.6 + 0.17 * tallest), layout="constrained"
         )
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        low = min(_low(finding) for rows in panels for _, kin in rows for finding in kin)
-        low = max(floor(low) - 1.0, _LOWEST)
+        lowest = min(_low(finding) for rows in panels for _, kin in rows for finding in kin)
+        low = max(floor(lowest) - 1.0, _LOWEST)
         for ax, rows in zip(axes, panels, strict=True):
             _span_panel(ax, rows, low)
         handles: list[Any] = [
@@ -156,15 +156,15 @@ def _span_panel(ax: Axes, rows: Sequence[tuple[str, Kin]], low: float) -> None:
         )
         for finding in kin:
             ax.plot(log2(finding.rms), at, marker="|", color="black", markersize=8, zorder=3)
-    for at, label in ((flush, "zero"), (normal, "min normal"), (top, "max")):
-        ax.axvline(at, color=_GREY, linewidth=0.8, linestyle="--", zorder=0)
+    for limit, label in ((flush, "zero"), (normal, "min normal"), (top, "max")):
+        ax.axvline(limit, color=_GREY, linewidth=0.8, linestyle="--", zorder=0)
         ax.annotate(
             label,
-            (at, 1.0),
+            (limit, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 3),
             textcoords="offset points",
-            ha="right" if at == flush else "center",
+            ha="right" if limit == flush else "center",
             fontsize=7.5,
             color=_GREY,
         )

@@ -139,9 +139,9 @@ def _add(table: Table, members: Sequence[RangeFinding]) -> None:
         about.append(f" from step {worst.since}", "dim")
     sizes = magnitude(worst.rms), magnitude(worst.absmax)
     table.add_row(name, *sizes, *_cells(judged(worst)))
-    first, *others = worst.beside or [None]
-    table.add_row(about, "", "", *(_cells(first) if first else ()))
-    for other in others:
+    first = worst.beside[:1]
+    table.add_row(about, "", "", *(cell for each in first for cell in _cells(each)))
+    for other in worst.beside[1:]:
         table.add_row("", "", "", *_cells(other))
 
 
