@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     metavar="N,N,…",
     help="Training step of each checkpoint.  [default: what its name says: step-1000]",
 )
+@click.option(
+    "--until",
+    type=click.IntRange(min=0),
+    metavar="STEP",
+    help="Judge a recording up to this step; 0 is the initialisation.",
+)
 @click.option("--include", multiple=True, metavar="PATTERN", help="Judge these tensors alone.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out.")
 @click.option(
@@ -159,6 +165,7 @@ def _read(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     steps: str | None,
+    until: int | None,
     silent: bool,
     **loading: Any,
 ) -> tuple[list["Snapshot"], list[str]]:
@@ -170,7 +177,7 @@ def _read(
     model = loading.pop("model")
     if len(sources) == 1 and History.is_in(sources[0]):
         history = History.load(sources[0] / History.FILE)
-        return history.chosen(include=include, exclude=exclude), []
+        return history.chosen(include=include, exclude=exclude, until=until), []
     checkpoints = in_order([*map(checkpoint_folder.open_checkpoint, sources)], steps)
     if model is not None:
         trial = checkpoint_trial.Trial.of(model, checkpoints[0][1], **loading)

@@ -225,8 +225,9 @@ def _without_spikes(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
     """Which points lie near a robust first fit."""
     if len(x) < _SPIKES_FROM:
         return np.ones(len(x), dtype=np.bool_)
-    slope, intercept, *_ = stats.theilslopes(y, x)
-    away = np.abs(y - intercept - slope * x)
+    slope, *_ = stats.theilslopes(y, x)
+    away = y - slope * x
+    away = np.abs(away - np.median(away))
     kept = away <= SPIKE * 1.4826 * np.median(away)
     return kept if kept.sum() >= 0.8 * len(x) else np.ones(len(x), dtype=np.bool_)
 

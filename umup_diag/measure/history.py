@@ -157,6 +157,7 @@ class History:
                 tensors=tuple(seen for seen in snapshot.tensors if is_wanted(seen.tensor)),
             )
             for snapshot in self.snapshots
+            if until is None or (snapshot.step is not None and snapshot.step <= until)
         ]
         if not any(snapshot.tensors for snapshot in found):
             raise InputError(f"{self.path} has no snapshot of such a tensor yet.")

@@ -162,7 +162,8 @@ def _short(value: Any) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return _short(str(error)).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:80]
 
 
 def _broken(path: Path, problem: str) -> InputError:

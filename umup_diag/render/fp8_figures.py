@@ -77,9 +77,10 @@ def through_training(result: Result) -> bytes | None:
     kinds = [kin for kin in _by_kind(result) if _steps(kin)]
     if not kinds:
         return None
-    names = list(dict.fromkeys(collapse(f.tensor for kin in kinds for f in kin)))
+    forward = sorted((f for kin in kinds for f in kin), key=lambda finding: finding.order)
+    names = collapse(finding.tensor for finding in forward)
     colours = dict(zip(names, sns.husl_palette(len(names), s=0.8, l=0.55), strict=True))
-    with sns.axes_style("whitegrid"), mpl.rc_context({"font.size": 9}):
+    with sns.axes_style("whitegrid", {"grid.color": "0.92"}), mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(1.0 + 4.0 * len(kinds), 4.4), layout="constrained")
         axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
         for ax, kin in zip(axes, kinds, strict=True):
@@ -89,7 +90,10 @@ def through_training(result: Result) -> bytes | None:
             mpl.lines.Line2D([], [], color=colours[name], label=_short(name)) for name in names
         ]
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(8, len(handles)), frameon=False
+            handles=handles,
+            loc="outside lower center",
+            ncols=ceil(len(handles) / ceil(len(handles) / 6)),
+            frameon=False,
         )
         return png(figure)
 
@@ -106,7 +110,7 @@ def headroom(result: Result) -> bytes | None:
         )
         axes = figure.subplots(1, len(kinds), squeeze=False)[0]
         grids = [_grid(kin) for kin in kinds]
-        norm = TwoSlopeNorm(vmin=-6.0, vcenter=1.0, vmax=8.0)
+        norm = TwoSlopeNorm(vmin=-14.0, vcenter=1.0, vmax=8.0)
         for ax, kin, grid in zip(axes, kinds, grids, strict=True):
             image = _heat_panel(ax, kin, grid, norm)
         bar = figure.colorbar(image, ax=list(axes), shrink=0.8, pad=0.01, extend="both")
@@ -162,9 +166,9 @@ def _span_panel(ax: Axes, rows: Sequence[tuple[str, Kin]], low: float) -> None:
             label,
             (limit, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
+            xytext=({"zero": 2, "min normal": -3}.get(label, 0), 3),
             textcoords="offset points",
-            ha="right" if limit == flush else "center",
+            ha={"zero": "right", "min normal": "left"}.get(label, "center"),
             fontsize=7.5,
             color=_GREY,
         )

@@ -1,5 +1,6 @@
 """FP8 range on a terminal."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from math import isfinite, log2
@@ -16,6 +17,7 @@ from umup_diag.render.names import collapse
 from umup_diag.render.text import OFFENDERS, verdict
 from umup_diag.scaling.kinds import kind_order
 
+_POWER = re.compile(r"2\^(-?\d+)")
 STYLE = {
     Flag.OK: "green",
     Flag.NEAR_MIN_NORMAL: "yellow",
@@ -59,7 +61,7 @@ def share(value: float) -> str:
 
 def decibels(value: float) -> str:
     """A ratio; dashes where nothing is lost or nothing is there."""
-    return f"{value:.0f}" if isfinite(value) else "—"
+    return f"{round(value) + 0}" if isfinite(value) else "—"
 
 
 def scale(found: Mapping[str, Any]) -> str:
@@ -136,7 +138,7 @@ def _add(table: Table, members: Sequence[RangeFinding]) -> None:
     about.append(worst.flag.replace("_", " "), STYLE[worst.severity])
     about.append("" if alone else f" ×{len(members)}", "dim")
     if worst.step is not None and len(worst.points) > 1 and worst.severity:
-        about.append(f" from step {worst.since}", "dim")
+        about.append(f" since {worst.since}", "dim")
     sizes = magnitude(worst.rms), magnitude(worst.absmax)
     table.add_row(name, *sizes, *_cells(judged(worst)))
     first = worst.beside[:1]
@@ -159,15 +161,18 @@ def _cells(found: Mapping[str, Any]) -> tuple[str | Text, ...]:
 
 def _changes(findings: Sequence[RangeFinding]) -> list[RenderableType]:
     """What to do, one line per remedy, and what is coming."""
-    fixes: dict[str, list[str]] = {}
+    fixes: dict[str, list[RangeFinding]] = {}
     for finding in findings:
         if finding.fix:
-            fixes.setdefault(finding.fix, []).append(f"{finding.tensor} ({finding.kind})")
+            fixes.setdefault(_POWER.sub("2^*", finding.fix), []).append(finding)
     lines: list[RenderableType] = []
-    for fix, tensors in list(fixes.items())[:OFFENDERS]:
-        names = collapse(tensors)
-        more = f", … ({len(tensors)} in all)" if len(names) > 6 else ""
-        lines += [Text(f"\n{fix}:", "bold"), Text(f"  {', '.join(names[:6])}{more}")]
+    for fix, kin in list(fixes.items())[:OFFENDERS]:
+        names = collapse(f"{finding.tensor} ({finding.kind})" for finding in kin)
+        more = f", … ({len(names)} in all)" if len(names) > 6 else ""
+        lines += [
+            Text("\n" + fix.replace("2^*", _range(kin)) + ":", "bold"),
+            Text(f"  {', '.join(names[:6])}{more}"),
+        ]
     ahead = [finding for finding in findings if finding.crossing]
     ahead.sort(key=lambda finding: finding.crossing.crossing or 0.0 if finding.crossing else 0.0)
     if ahead:
@@ -176,3 +181,12 @@ def _changes(findings: Sequence[RangeFinding]) -> list[RenderableType]:
             said = (finding.cause or "").rpartition("; ")[2]
             lines.append(Text(f"  {finding.tensor} ({finding.kind}): {said}"))
     return lines
+
+
+def _range(findings: Sequence[RangeFinding]) -> str:
+    """The powers of two that remedies ask for, from the lowest to the highest."""
+    found = [int(power) for finding in findings for power in _POWER.findall(finding.fix or "")]
+    if not found:
+        return ""
+    low, high = min(found), max(found)
+    return f"2^{low}" if low == high else f"2^{low} … 2^{high}"

@@ -85,6 +85,7 @@ def write(result: Result, out: Path) -> Path:
     """
     telling = TELLINGS[result.command]
     try:
+        out.mkdir(parents=True, exist_ok=True)
         pictures = {}
         for stem, draw in telling.figures.items():
             png = draw(result)
