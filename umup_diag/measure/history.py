@@ -139,8 +139,14 @@ class History:
         """Of every update, in order."""
         return [loss for snapshot in self.snapshots for loss in snapshot.losses]
 
-    def chosen(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Snapshot]:
-        """The snapshots, of some tensors only.
+    def chosen(
+        self,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        until: int | None = None,
+    ) -> list[Snapshot]:
+        """The snapshots up to a step, of some tensors only.
 
         Raises:
             InputError: if there are none.
