@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.distributed.checkpoint.state_dict_saver import save as save_distributed
 
 SIDE = 64
 COUNT = SIDE * SIDE
@@ -75,7 +75,7 @@ def _safetensors(folder: Path, content: dict[str, Tensor]) -> Path:
 
 def _sharded(folder: Path, content: dict[str, Tensor]) -> Path:
     names = list(content)
-    placed = {}
+    placed: dict[str, str] = {}
     for number in range(3):
         file = f"model-{number}.safetensors"
         save_file({name: content[name] for name in names[number::3]}, folder / file)
@@ -99,7 +99,7 @@ def _legacy(folder: Path, content: dict[str, Tensor]) -> Path:
 def _distributed(folder: Path, content: dict[str, Tensor]) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it runs in one process
-        dcp.save({**content, "step": 3}, checkpoint_id=folder / "dcp")
+        save_distributed({**content, "step": 3}, checkpoint_id=folder / "dcp")
     return folder / "dcp"
 
 

@@ -264,6 +264,14 @@ def test_metadata_that_points_elsewhere(tmp_path: Path) -> None:
     refuse(folder, "No such file")
 
 
+def test_metadata_whose_dtype_is_none(tmp_path: Path) -> None:
+    folder = SAVERS["distributed"](tmp_path, {"w": torch.ones(2, 2)})
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    metadata.state_dict_metadata["w"].properties.dtype = (1, 2)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    refuse(folder, "has the dtype")
+
+
 def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     put_far = b"\x80\x04]r\xff\xff\xff\x7f."  # memo slot 2**31 − 1: C would make room for all

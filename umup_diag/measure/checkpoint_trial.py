@@ -17,6 +17,7 @@ from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
 from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import loss_of
+from umup_diag.scaling.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +99,13 @@ def matmul_tensors(recorder: Recorder) -> tuple[TensorHistogram, ...]:
     """What a recorder saw of layers; vectors, which no matmul casts, are left out."""
     return tuple(
         TensorHistogram(
-            tensor=seen.tensor, kind=seen.kind, order=seen.order, histogram=seen.histogram
+            tensor=seen.tensor or "weight",  # of a model that is one layer
+            kind=seen.kind,
+            order=seen.order,
+            histogram=seen.histogram,
         )
         for seen in recorder.take()
-        if seen.fans is not None and seen.fans.fan_in is not None
+        if seen.kind is not Kind.WEIGHT or (seen.fans and seen.fans.fan_in is not None)
     )
 
 

@@ -119,6 +119,8 @@ def _tensors(folder: Path, listed: metadata.Metadata) -> Iterator[StoredTensor]:
         if held != prod(shape) or len(found) != len(pieces):
             raise _broken(folder, f"tensor {name!r} has {held} of its {prod(shape)} elements")
         dtype = about.properties.dtype
+        if not isinstance(dtype, torch.dtype):
+            raise _broken(folder, f"tensor {name!r} has the dtype {str(dtype)[:40]!r}")
         yield StoredTensor(
             name=name, dtype=dtype, shape=shape, parts=partial(_parts, tuple(found), dtype)
         )
