@@ -9,6 +9,7 @@ from umup_diag.errors import InputError
 from umup_diag.judge.format_fit import (
     Flag,
     Limits,
+    best_scale,
     explain,
     fit,
     flag_at,
@@ -18,7 +19,7 @@ from umup_diag.judge.format_fit import (
     safe_scale,
 )
 from umup_diag.measure.snapshot import TensorHistogram
-from umup_diag.numerics.formats import E4M3FN, E5M2
+from umup_diag.numerics.formats import E4M3FN, E5M2, Format
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.scaling.kinds import Kind
 
@@ -75,6 +76,20 @@ def test_the_best_scale_and_what_it_buys() -> None:
     assert found.best_scale_log2 >= 8
     assert found.best_sqnr_db > found.sqnr_db + 10
     assert fit(seen(torch.randn(10_000)), "E5M2", Limits()).best_scale_log2 == 0
+
+
+@pytest.mark.parametrize("fmt", [E4M3FN, E5M2])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_quick_search_finds_a_scale_as_good_as_any(fmt: Format, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    size = 2.0 ** float(torch.randint(-30, 20, (), generator=random))
+    spread = torch.randn(3000, generator=random) * (seed % 4)
+    x = torch.randn(3000, generator=random) * size * torch.exp(spread)
+    histogram = CodeHistogram.of(x.bfloat16())
+    coarse = histogram.coarsen()
+    best, quick = coarse.best_scale_log2(fmt), best_scale(histogram, fmt)
+    assert coarse.sqnr_db(fmt, quick) > coarse.sqnr_db(fmt, best) - 0.01
+    assert abs(quick) <= abs(best) + 1
 
 
 @pytest.mark.parametrize(

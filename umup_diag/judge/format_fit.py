@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from math import floor, inf, isfinite, isnan, log2, log10, nan
 from typing import assert_never
 
@@ -11,6 +12,8 @@ from umup_diag.measure.snapshot import TensorHistogram
 from umup_diag.numerics import formats
 from umup_diag.numerics.formats import Format
 from umup_diag.numerics.histogram import CodeHistogram
+
+_PAST_THE_TOP = 8  # octaves beyond it that are tried
 
 
 class Flag(IntEnum):
@@ -113,7 +116,7 @@ def fit(seen: TensorHistogram, name: str, limits: Limits) -> FormatFit:
             )
         return _fit_blocks(seen.histogram, seen.blocks[name], name, limits)
     histogram, fmt = seen.histogram, formats.get(name)
-    best = histogram.coarsen().best_scale_log2(fmt)
+    best = best_scale(histogram, fmt)
     return FormatFit(
         format=name,
         flag=flag_at(histogram, fmt, limits, 0),
@@ -154,6 +157,31 @@ def headroom_high(absmax: float, fmt: Format) -> float:
 def headroom_low(rms: float, fmt: Format) -> float:
     """Octaves from the smallest normal value up to an RMS; NaN for zeros."""
     return log2(rms) - log2(fmt.min_normal) if rms > 0 else nan
+
+
+def best_scale(histogram: CodeHistogram, fmt: Format) -> int:
+    """`CodeHistogram.best_scale_log2` by bisection, in a fifth of the casts.
+
+    Up to where the largest element reaches the top, a larger scale never loses; beyond it, it gains
+    until what saturates outweighs what leaves the subnormals.
+    """
+    if not histogram.nonzero_count:
+        return 0
+    coarse = histogram.coarsen()
+
+    @cache
+    def ratio(scale: int) -> float:
+        return coarse.sqnr_db(fmt, scale)
+
+    top = floor(headroom_high(histogram.absmax, fmt))
+    best = max(range(top - 1, top + _PAST_THE_TOP), key=lambda scale: (ratio(scale), -abs(scale)))
+    if best <= 0 or ratio(best) > ratio(top - 1):
+        return best
+    low, high = -1, best  # at `high` it is as good as it gets, at `low` it is not looked at
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if ratio(middle) >= ratio(best) else (middle, high)
+    return high
 
 
 def safe_scale(histogram: CodeHistogram, fmt: Format, limits: Limits) -> int | None:
