@@ -1,10 +1,11 @@
 """What recording costs a training loop: off the cadence, and when every step is recorded.
 
     python benchmarks/record_overhead.py [--widths 256,1024] [--tokens 512] [--steps 8] [--rounds 5]
+        [--threads N]
 
 The reference model, AdamW, depth 2. Bare, recorded off the cadence and recorded on every step take
 turns, a few steps each, in one process; medians over rounds, as ratios to the bare loop of the same
-round.
+round. In wall-clock time, and in processor time, which other work on the machine disturbs less.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 
@@ -20,8 +21,10 @@ import reference_model
 import umup_diag
 
 
-def seconds(width: int, every: int | None, tokens: int, steps: int, folder: Path) -> float:
-    """Of one step, the first left out."""
+def seconds(
+    width: int, every: int | None, tokens: int, steps: int, folder: Path
+) -> tuple[float, float]:
+    """Wall-clock and processor time of one step, the first left out."""
     torch.manual_seed(0)
     model = reference_model.umup.build(width)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
@@ -30,11 +33,11 @@ def seconds(width: int, every: int | None, tokens: int, steps: int, folder: Path
     with recorded:
         for step in range(steps + 1):
             if step == 1:
-                start = perf_counter()
+                wall, processor = perf_counter(), process_time()
             model.loss(batch).backward()
             optimizer.step()
             optimizer.zero_grad()
-        return (perf_counter() - start) / steps
+        return (perf_counter() - wall) / steps, (process_time() - processor) / steps
 
 
 def main() -> None:
@@ -46,24 +49,29 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     asked = parser.parse_args()
-    print(f"{asked.tokens} tokens a step, {torch.get_num_threads()} threads")
+    torch.set_num_threads(asked.threads)
+    print(f"{asked.tokens} tokens a step, {asked.threads} threads")
+    cadences = {"off the cadence": 1_000_000, "every step": 1}
     with tempfile.TemporaryDirectory() as name:
         for width in map(int, asked.widths.split(",")):
-            off, on, bare = [], [], []
+            bare: list[float] = []
+            ratios: dict[str, list[tuple[float, float]]] = {label: [] for label in cadences}
             for _ in range(asked.rounds):
-                times = [
-                    seconds(width, every, asked.tokens, asked.steps, Path(name))
-                    for every in (None, 1_000_000, 1)
-                ]
-                bare.append(times[0])
-                off.append(times[1] / times[0])
-                on.append(times[2] / times[0])
-            print(
-                f"width {width:5}: bare {1000 * median(bare):8.1f} ms a step, "
-                f"off the cadence × {median(off):.4f} ({min(off):.3f} … {max(off):.3f}), "
-                f"every step × {median(on):.4f} ({min(on):.3f} … {max(on):.3f})"
-            )
+                start = seconds(width, None, asked.tokens, asked.steps, Path(name))
+                bare.append(start[0])
+                for label, every in cadences.items():
+                    took = seconds(width, every, asked.tokens, asked.steps, Path(name))
+                    ratios[label].append((took[0] / start[0], took[1] / start[1]))
+            print(f"width {width}: bare {1000 * median(bare):.0f} ms a step")
+            for label, found in ratios.items():
+                wall, processor = zip(*found, strict=True)
+                print(
+                    f"  {label:16} wall × {median(wall):.3f} ({min(wall):.3f} … {max(wall):.3f}), "
+                    f"processor × {median(processor):.3f} ({min(processor):.3f} … "
+                    f"{max(processor):.3f})"
+                )
 
 
 if __name__ == "__main__":
