@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from umup_diag.scaling.ops import OPS
+from umup_diag.scaling.ops import OPS, Ops
 from umup_diag.scaling.residual import (
     RESIDUAL_RULES,
     ResidualMeaning,
@@ -80,13 +80,24 @@ class LlamaConfig:
         return RESIDUAL_RULES[self.scheme.residual](shape)
 
 
-class Linear(nn.Linear):
+class Scaled:
+    """A module that looks its ops up by name, so that it can be copied and pickled."""
+
+    op_set: str
+
+    @property
+    def ops(self) -> Ops:
+        """The ops of the model's scheme."""
+        return OPS[self.op_set]
+
+
+class Linear(nn.Linear, Scaled):
     """A bias-free linear of a given role, initialised and multiplied as the scheme says."""
 
     role = Role.HIDDEN
 
     def __init__(self, fan_in: int, fan_out: int, config: LlamaConfig) -> None:
-        self.ops = OPS[config.scheme.ops]
+        self.op_set = config.scheme.ops
         self.scales = config.scheme.scales(
             self.role, fan_in=fan_in, fan_out=fan_out, width=config.width, layers=config.depth
         )
@@ -111,13 +122,13 @@ class Readout(Linear):
         return self.ops.readout(x, self.weight, multiplier=self.scales.multiplier)
 
 
-class Embedding(nn.Embedding):
+class Embedding(nn.Embedding, Scaled):
     """The token embedding."""
 
     role = Role.INPUT
 
     def __init__(self, config: LlamaConfig) -> None:
-        self.ops = OPS[config.scheme.ops]
+        self.op_set = config.scheme.ops
         self.scales = config.scheme.scales(
             self.role,
             fan_in=config.vocab,
@@ -151,12 +162,12 @@ def rotate(x_BHTK: Tensor) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
-class Attention(nn.Module):
+class Attention(nn.Module, Scaled):
     """Causal self-attention."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
-        self.ops, self.head_dim = OPS[config.scheme.ops], config.head_dim
+        self.op_set, self.head_dim = config.scheme.ops, config.head_dim
         alpha = config.hyperparameters.alpha_attn_softmax
         self.multiplier = alpha * config.head_dim**config.scheme.head_dim
         self.q = Linear(config.width, config.width, config)
@@ -175,12 +186,12 @@ class Attention(nn.Module):
         return out_BTD
 
 
-class FeedForward(nn.Module):
+class FeedForward(nn.Module, Scaled):
     """SwiGLU."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
-        self.ops, self.alpha = OPS[config.scheme.ops], config.hyperparameters.alpha_ffn_act
+        self.op_set, self.alpha = config.scheme.ops, config.hyperparameters.alpha_ffn_act
         self.gate = Linear(config.width, config.ffn_hidden, config)
         self.up = Linear(config.width, config.ffn_hidden, config)
         self.down = Linear(config.ffn_hidden, config.width, config)
@@ -192,14 +203,14 @@ class FeedForward(nn.Module):
         return out_BTD
 
 
-class Layer(nn.Module):
+class Layer(nn.Module, Scaled):
     """Attention and FFN, each as stream ← branch · f(norm(stream)) + skip · stream."""
 
     def __init__(
         self, attention: ResidualWeights, ffn: ResidualWeights, config: LlamaConfig
     ) -> None:
         super().__init__()
-        self.ops, self.weights = OPS[config.scheme.ops], (attention, ffn)
+        self.op_set, self.weights = config.scheme.ops, (attention, ffn)
         self.attention = Attention(config)
         self.ffn = FeedForward(config)
 
@@ -212,12 +223,12 @@ class Layer(nn.Module):
         return x_BTD
 
 
-class Llama(nn.Module):
+class Llama(nn.Module, Scaled):
     """The whole model: tokens in, logits out."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
-        self.config, self.ops = config, OPS[config.scheme.ops]
+        self.config, self.op_set = config, config.scheme.ops
         self.embedding = Embedding(config)
         weights = config.residual_weights
         self.layers = nn.ModuleList(

@@ -5,14 +5,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from umup_diag.measure.record import record
+    from umup_diag.measure.recorder import Recorder
+    from umup_diag.numerics import formats
+    from umup_diag.numerics.formats import Format
+    from umup_diag.numerics.histogram import CodeHistogram
+    from umup_diag.numerics.quantize import quantize
+    from umup_diag.numerics.simulate import simulate_fp8
 
-__all__ = ["record"]
+__all__ = ["CodeHistogram", "Format", "Recorder", "formats", "quantize", "record", "simulate_fp8"]
 
-#: Public name → module; imported when first used, so that ``--help`` loads no torch.
-_HOMES = {"record": "umup_diag.measure.record"}
+#: Public name → module, imported at first use, so that ``umup-diag --help`` loads no torch.
+_HOMES = {
+    "CodeHistogram": "umup_diag.numerics.histogram",
+    "Format": "umup_diag.numerics.formats",
+    "Recorder": "umup_diag.measure.recorder",
+    "quantize": "umup_diag.numerics.quantize",
+    "record": "umup_diag.measure.record",
+    "simulate_fp8": "umup_diag.numerics.simulate",
+}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "formats":
+        return import_module("umup_diag.numerics.formats")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -164,7 +164,7 @@ def test_changes_compare_call_by_call() -> None:
 
 class Output(NamedTuple):
     hidden: Tensor
-    count: int
+    layers: int
 
 
 class Odd(nn.Module):

@@ -116,6 +116,29 @@ def test_fractions_equal_brute_force_in_any_format_at_any_scale(
     assert got == brute_shares(finite(x), fmt, scale_log2)
 
 
+@pytest.mark.parametrize("scale_log2", [0, 5, -7])
+@pytest.mark.parametrize("fmt", NARROW, ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_thresholds_inside_a_bin_are_counted_exactly(
+    dtype: torch.dtype, fmt: Format, scale_log2: int
+) -> None:
+    """At each threshold and one float32 to either side of it: 464 is not 464.00003."""
+    almost_normal = fmt.min_normal - fmt.smallest_subnormal / 2
+    thresholds = torch.tensor(
+        [fmt.flush_threshold, almost_normal, fmt.min_normal, fmt.overflow_threshold]
+    )
+    for side in (0.0, math.inf):
+        x = torch.nextafter(thresholds, torch.tensor(side)) * 2.0**-scale_log2
+        for part in (x, x[-1:], x[:1], thresholds * 2.0**-scale_log2):
+            histogram = CodeHistogram.of(part.to(dtype))
+            got = (
+                histogram.underflow_fraction(fmt, scale_log2),
+                histogram.subnormal_fraction(fmt, scale_log2),
+                histogram.overflow_fraction(fmt, scale_log2),
+            )
+            assert got == brute_shares(finite(part), fmt, scale_log2)
+
+
 @given(tensors().filter(within_float32), st.sampled_from(NARROW), st.integers(-20, 20))
 @settings(deadline=None, max_examples=400)
 def test_compact_form_keeps_fractions_of_formats_with_3_mantissa_bits(
@@ -223,7 +246,28 @@ def test_compact_json_of_a_typical_tensor_is_a_few_hundred_bytes() -> None:
     assert len(json.dumps(histogram.to_json())) < 2500
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *(torch.float8_e4m3fn, torch.float8_e5m2),
+        *(torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu),
+    ],
+)
+def test_every_code_of_every_8_bit_dtype(dtype: torch.dtype) -> None:
+    x = torch.arange(256).to(torch.uint8).view(dtype)
+    histogram, wide = CodeHistogram.of(x), x.to(torch.float32).double()
+    values = wide[wide.isfinite()]
+    assert histogram.count == 256
+    assert histogram.nan_count == int(wide.isnan().sum())
+    assert histogram.inf_count == int(wide.isinf().sum())
+    assert histogram.zeros == int((wide == 0).sum())
+    assert histogram.absmax == values.abs().max().item()
+    assert histogram.rms == pytest.approx(values.square().mean().sqrt().item(), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn]
+)
 def test_torch_and_compiled_loops_agree(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,9 +122,7 @@ def test_hooks_see_what_is_about_to_be_cast() -> None:
 
         def see_output(_: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
             seen[f"{tag} after"] = args[0]
-            out.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: seen.__setitem__(f"{tag} gradient", gradient)
-            )
+            out.register_hook(lambda gradient: seen.__setitem__(f"{tag} gradient", gradient))
 
         model[0].register_forward_pre_hook(see_input)
         model[0].register_forward_hook(see_output)

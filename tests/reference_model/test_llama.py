@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import replace
 from math import sqrt
 
@@ -6,13 +8,19 @@ import torch
 from torch import Tensor, nn
 
 import reference_model
-from reference_model.llama import HyperParameters, Llama, LlamaConfig
+from reference_model.llama import Embedding, HyperParameters, Layer, Linear, Llama, LlamaConfig
 from umup_diag.scaling.residual import ResidualMeaning
 from umup_diag.scaling.schemes import MUP, SCHEMES, UMUP, Scheme
 
 
 def rms(x: Tensor) -> float:
     return x.detach().square().mean().sqrt().item()
+
+
+def layer(model: Llama, index: int) -> Layer:
+    found = model.layers[index]
+    assert isinstance(found, Layer)
+    return found
 
 
 @pytest.mark.parametrize("width", [64, 128, 192, 256, 320, 1024, 4096])
@@ -45,8 +53,16 @@ def test_it_is_causal_and_trains(scheme: Scheme) -> None:
 def test_weights_start_at_the_std_of_their_row(scheme: Scheme) -> None:
     model = Llama(LlamaConfig(width=256, scheme=scheme))
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
+        if isinstance(module, Linear | Embedding):
             assert rms(module.weight) == pytest.approx(module.scales.init_std, rel=0.02)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)
+def test_it_can_be_copied_and_pickled(scheme: Scheme) -> None:
+    model = Llama(LlamaConfig(width=64, scheme=scheme))
+    tokens = torch.randint(256, (1, 8))
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(tokens), model(tokens))
 
 
 @pytest.mark.parametrize("width", [128, 512])
@@ -141,10 +157,10 @@ def test_parameter_groups_cover_every_parameter_once() -> None:
     grouped = [id(p) for group in groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
     rates = {id(group["params"][0]): group["lr"] for group in groups}
-    assert rates[id(model.layers[0].ffn.up.weight)] == 0.5  # base width 128
+    assert rates[id(layer(model, 0).ffn.up.weight)] == 0.5  # base width 128
     assert rates[id(model.embedding.weight)] == rates[id(model.head.weight)] == 1.0
 
 
 def test_attention_is_scaled_by_the_schemes_power_of_the_head_dimension() -> None:
     config = LlamaConfig(width=128, head_dim=16, scheme=MUP)
-    assert Llama(config).layers[0].attention.multiplier == 1 / 16
+    assert layer(Llama(config), 0).attention.multiplier == 1 / 16

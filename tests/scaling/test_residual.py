@@ -64,6 +64,6 @@ def test_average_meaning_is_the_unit_scaling_library(alpha: float, ratio: float)
 
 def test_depth_mup_is_neutral_at_its_base() -> None:
     (attn, ffn, *_) = RESIDUAL_RULES["depth_mup"](ResidualShape(layers=2, base_layers=2))
-    assert (attn.branch, ffn.branch, attn.skip) == (pytest.approx(1), pytest.approx(1), 1)
+    assert [attn.branch, ffn.branch, attn.skip] == pytest.approx([1, 1, 1])
     deep = RESIDUAL_RULES["depth_mup"](ResidualShape(layers=8, base_layers=2))
     assert deep[0].branch == pytest.approx(1 / 2)

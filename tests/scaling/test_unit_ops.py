@@ -99,7 +99,8 @@ def test_residual(tau: float) -> None:
 
     def theirs(x: Tensor) -> Tensor:
         residual, stream = U.residual_split(x, tau)
-        return U.residual_add(residual.tanh(), stream, tau)
+        out: Tensor = U.residual_add(residual.tanh(), stream, tau)
+        return out
 
     assert_same(ours, theirs, torch.randn(5, 64))
 

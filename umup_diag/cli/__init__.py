@@ -5,8 +5,10 @@ import sys
 import click
 
 from umup_diag.cli.coordcheck import coordcheck
+from umup_diag.cli.formats import formats
 from umup_diag.cli.fp8_range import fp8_range
 from umup_diag.cli.record import record
+from umup_diag.cli.scale_law import scale_law
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.errors import InputError
 
@@ -20,7 +22,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, fp8_range, record):
+for command in (coordcheck, formats, fp8_range, record, scale_law):
     cli.add_command(command)
 
 

@@ -56,14 +56,14 @@ from umup_diag.cli.terminal import bars, resumable, tell
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=1,
+    default=4,
     show_default=True,
     help="Sequences in the batch; its tokens must stay well below the smallest width.",
 )
 @click.option(
     "--seq-len",
     type=click.IntRange(min=1),
-    default=16,
+    default=8,
     show_default=True,
     help="Tokens in a sequence.",
 )

@@ -4,21 +4,31 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from umup_diag.judge.result import Result
+
+
+class Step(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, label: str, done: int, total: int | None = None) -> None:
+        """Set what is done, and the total where it was not known."""
+
 
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 
 @contextmanager
-def bars(totals: dict[str, int], *, silent: bool) -> Iterator[Callable[[str, int], None]]:
+def bars(totals: dict[str, int | None], *, silent: bool) -> Iterator["Step"]:
     """A progress bar per label on a terminal, on stderr; nothing elsewhere.
 
-    Yields a function that takes a label and how much of its total is done.
+    Yields a function that takes a label, how much is done, and the total where it was not known.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -38,9 +48,9 @@ def bars(totals: dict[str, int], *, silent: bool) -> Iterator[Callable[[str, int
             for label, total in totals.items()
         }
 
-        def step(label: str, done: int) -> None:
+        def step(label: str, done: int, total: int | None = None) -> None:
             progress.start_task(tasks[label])
-            progress.update(tasks[label], completed=done)
+            progress.update(tasks[label], completed=done, total=total)
 
         yield step
 
@@ -55,21 +65,25 @@ def resumable(kept: Callable[[], str], command: str) -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
+def stdout(*, width: int = 100) -> "Console":
+    """A console on stdout: as wide as the terminal, or `width` where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=width)
+
+
 def tell(
     result: "Result", page: Path, table: Callable[[], Any], *, as_json: bool, quiet: bool
 ) -> None:
     """Print the result: as JSON and nothing else, as its verdict, or as its table and page."""
-    from rich.console import Console
-
     from umup_diag.render import json
     from umup_diag.render import text as telling
 
     if as_json:
         click.echo(json.dumps(result))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100)
-    console.print(telling.verdict(result) if quiet else table())
+    console = stdout()
+    console.print(telling.verdict(result) if quiet else table(), crop=False)
     if not quiet:
         console.print(f"report: {page}", soft_wrap=True)

@@ -1,7 +1,7 @@
 """The one type that every check returns and every renderer takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +55,10 @@ class Finding:
     verdict: Verdict
     cause: str | None = None
     fix: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What ``result.json`` says of it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

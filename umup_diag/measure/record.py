@@ -133,7 +133,7 @@ class LiveRecording:
         if torch.compiler.is_compiling():  # an error raised here would be swallowed: raise later
             self._is_compiled = True
             return
-        if not torch.is_grad_enabled() or in_backward():
+        if not torch.is_grad_enabled():
             return
         self._has_run = True
         if self._is_due and self._open is None:

@@ -5,12 +5,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from umup_diag import strict_json
 from umup_diag.errors import InputError
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Fans
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = 1
 
@@ -98,14 +101,13 @@ class Recording:
         Raises:
             InputError: if the folder cannot be made or written.
         """
-        recording = cls(path, settings, environment)
         header = {"schema": SCHEMA, "settings": settings, "environment": environment}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(strict_json.dumps(header) + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write to --out {path.parent}: {error.strerror}.") from None
-        return recording
+        return cls.load(path)
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
@@ -169,3 +171,9 @@ class Recording:
     def rows(self) -> Sequence[Row]:
         """All rows of the finished runs."""
         return [row for run in self.runs.values() for row in run.rows]
+
+    def frame(self) -> "pandas.DataFrame":
+        """All rows as a table, a column for each attribute of `Row`."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in self.rows])

@@ -24,7 +24,6 @@ _MANTISSA = np.uint32(0x7FFFFF)
 _SIGN = np.uint32(0x80000000)
 _REST = np.uint32(0xFFFF)
 _CODE_SHIFT = np.uint32(16)
-_CODE = np.uint32(0x7FFF)
 _ZERO = np.uint32(0)
 _UNIT = np.uint32(1)
 _LEADING = np.uint32(23)
@@ -32,7 +31,11 @@ _INF = np.uint32(0x7F800000)
 
 
 def _compiled(function: F) -> F:
-    compiled: F = numba.njit(nogil=True, cache=True)(function)
+    """Compile on first use, and keep the result on disk where some folder can be written."""
+    try:
+        compiled: F = numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # numba's word for: no folder to cache in
+        compiled = numba.njit(nogil=True)(function)
     return compiled
 
 
@@ -66,6 +69,7 @@ def count_float32(bits: Any, packed: Any, counters: Any) -> Any:
         smallest non-zero one (infinity's or more if there is none).
     """
     excess = np.empty(_BLOCK, np.uint64)
+    codes = np.empty(_BLOCK, np.uint16)
     largest = _ZERO
     smallest = np.uint32(0xFFFFFFFF)
     for start in range(0, bits.size, _BLOCK):
@@ -77,6 +81,7 @@ def count_float32(bits: Any, packed: Any, counters: Any) -> Any:
             rest = magnitude & _REST
             significand = magnitude & _MANTISSA | np.uint32(magnitude > _MANTISSA) << _LEADING
             excess[i] = _ONE + np.uint64(rest) * np.uint64(np.uint32(2 * significand - rest))
+            codes[i] = np.uint16(magnitude >> _CODE_SHIFT)
             exact += np.uint32(rest == _ZERO)
             block_largest = max(block_largest, magnitude)
             smallest = min(smallest, np.uint32(magnitude - _UNIT))  # zero wraps to the top
@@ -88,18 +93,17 @@ def count_float32(bits: Any, packed: Any, counters: Any) -> Any:
                 if magnitude < _INF:
                     largest = max(largest, magnitude)
         for i in range(block.size):
-            code = block[i] >> _CODE_SHIFT & _CODE
+            code = codes[i]
             value = packed[code] + excess[i]
             packed[code] = value
             if value >= _FULL:
                 _empty(packed, counters, code)
         if exact:
             for i in range(block.size):
-                code = block[i] >> _CODE_SHIFT & _CODE
-                counters[1, code] += (block[i] & _REST) == _ZERO
+                counters[1, codes[i]] += (block[i] & _REST) == _ZERO
     for i in range(packed.size):
         if packed[i]:
-            _empty(packed, counters, np.uint32(i))
+            _empty(packed, counters, np.uint16(i))
     return np.int64(largest), np.int64(smallest) + 1
 
 
@@ -137,3 +141,16 @@ def round_nearest_even(bits: Any, out: Any, limits: Any, overflow: Any, zero_sig
         is_over = (rounded > largest) & (magnitude <= _INF)
         sign = np.uint32(bits[i] & (zero_sign if rounded == _ZERO else _SIGN))
         out[i] = (overflow if is_over else rounded) | sign
+
+
+@_compiled
+def look_up(codes: Any, table: Any, out: Any) -> None:
+    """Replace every code by what the table has for it.
+
+    Args:
+        codes: (N,) uint16.
+        table: (65536,) uint16.
+        out: (N,) uint16, written.
+    """
+    for i in range(codes.size):
+        out[i] = table[codes[i]]

@@ -4,9 +4,11 @@ The result never depends on what this torch version's own casts do beyond the la
 """
 
 import math
+from functools import lru_cache
 from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -78,7 +80,11 @@ def quantize(
 
 def _shortcut(x: Tensor, fmt: Format, rounding: Rounding, overflow: Overflow) -> Tensor | None:
     """Fewer passes over memory for what is asked most; None where there is no shortcut."""
-    if rounding is not Rounding.NEAREST_EVEN or x.dtype is torch.float64:
+    if rounding is Rounding.STOCHASTIC or x.dtype is torch.float64:
+        return None
+    if can_compile(x) and x.itemsize == 2 and _holds(x.dtype, fmt):
+        return _looked_up(x, fmt, rounding, overflow)
+    if rounding is not Rounding.NEAREST_EVEN:
         return None
     if can_compile(x) and _exact_dtype(fmt) is torch.float32 and fmt.mantissa_bits and fmt.signed:
         return _compiled(x, fmt, overflow)
@@ -86,6 +92,33 @@ def _shortcut(x: Tensor, fmt: Format, rounding: Rounding, overflow: Overflow) ->
         source = x if _holds(x.dtype, fmt) else x.to(torch.float32)
         return source.clamp(-fmt.max, fmt.max).to(_NATIVE[fmt])
     return None
+
+
+def _looked_up(x: Tensor, fmt: Format, rounding: Rounding, overflow: Overflow) -> Tensor:
+    """16-bit elements: there are only 65 536, each rounded once."""
+    from umup_diag.numerics.kernels import look_up
+
+    table = _table(x.dtype, fmt, rounding, overflow)
+    source = x.contiguous()
+    result = torch.empty_like(source)
+
+    def work(source: Tensor, result: Tensor) -> None:
+        codes, out = (part.view(torch.uint16).numpy() for part in (source, result))
+        look_up(codes, table, out)
+
+    in_threads(work, source.view(-1), result.view(-1))
+    return result
+
+
+@lru_cache(maxsize=64)
+def _table(
+    dtype: torch.dtype, fmt: Format, rounding: Rounding, overflow: Overflow
+) -> npt.NDArray[np.uint16]:
+    codes = torch.arange(1 << 16, dtype=torch.int32).to(torch.uint16)
+    every = codes.view(dtype).to(_exact_dtype(fmt))
+    rounded = _round(every, fmt, rounding, overflow, None).to(dtype)
+    table: npt.NDArray[np.uint16] = rounded.view(torch.uint16).numpy()
+    return table
 
 
 def _compiled(x: Tensor, fmt: Format, overflow: Overflow) -> Tensor:

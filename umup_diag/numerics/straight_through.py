@@ -54,7 +54,7 @@ def quantize_backward(
 
 
 def _cast(function: type[Function], *args: Any) -> Tensor:
-    result: Tensor = function.apply(*args)  # type: ignore[no-untyped-call]
+    result: Tensor = function.apply(*args)
     return result
 
 

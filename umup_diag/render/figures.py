@@ -21,8 +21,8 @@ ROLE_COLOURS = dict(zip(Role, sns.color_palette("colorblind", len(Role)), strict
 COLUMNS = 4
 
 
-def coordcheck(result: Result) -> bytes | None:
-    """RMS against width, a panel per kind, a line per tensor; None where no slope was judged.
+def coordcheck(result: Result) -> dict[str, bytes]:
+    """RMS against width, a panel per kind, a line per tensor; nothing where no slope was judged.
 
     Colours are roles; a thick line fails, a dashed one is the expected slope of its role, drawn
     through the geometric mean of the role's tensors. The RMS of weights and updates is times the
@@ -31,7 +31,7 @@ def coordcheck(result: Result) -> bytes | None:
     findings = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
     panels = sorted({(finding.step, kind_order(finding.kind)) for finding in findings})
     if not panels:
-        return None
+        return {}
     rows = ceil(len(panels) / COLUMNS)
     with sns.axes_style("whitegrid"), mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(3.4 * COLUMNS, 3.0 * rows + 0.5), layout="constrained")
@@ -42,7 +42,7 @@ def coordcheck(result: Result) -> bytes | None:
             ax.set_visible(False)
         figure.suptitle(_title(result), fontsize=11)
         _legend(figure, findings)
-        return png(figure)
+        return {"coordcheck": png(figure)}
 
 
 def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:

@@ -41,6 +41,13 @@ _GREY = "0.45"
 Kin = list[RangeFinding]
 
 
+def pictures(result: Result) -> dict[str, bytes]:
+    """All of them, by file stem; those through training need two snapshots."""
+    drawn = {"spans": spans(result), "training": through_training(result)}
+    drawn["headroom"] = headroom(result)
+    return {stem: drawing for stem, drawing in drawn.items() if drawing is not None}
+
+
 def spans(result: Result) -> bytes | None:
     """Per tensor a bar from the smallest to the largest magnitude, RMS marked, a panel per kind.
 

@@ -20,13 +20,16 @@ _TEMPLATES = Environment(
 )
 
 
-def page(result: Result, *, columns: Mapping[str, Column], figures: Mapping[str, bytes]) -> str:
+def page(
+    result: Result, *, columns: Mapping[str, Column], figures: Mapping[str, bytes], caption: str
+) -> str:
     """The whole page.
 
     Args:
         result: what to tell.
         columns: heading → what to show of each finding.
-        figures: caption → PNG.
+        figures: name → PNG.
+        caption: of all figures.
     """
     rows = [
         [
@@ -39,7 +42,8 @@ def page(result: Result, *, columns: Mapping[str, Column], figures: Mapping[str,
         result=result,
         headings=list(columns),
         rows=rows,
-        figures={caption: b64encode(png).decode() for caption, png in figures.items()},
+        figures={name: b64encode(png).decode() for name, png in figures.items()},
+        caption=caption,
     )
 
 

@@ -1,7 +1,6 @@
 """A Result as JSON, and back on the disk whole or not at all."""
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 from umup_diag import strict_json
@@ -20,7 +19,7 @@ def dumps(result: Result) -> str:
             "settings": dict(result.settings),
             "environment": dict(result.environment),
             "notes": list(result.notes),
-            "findings": [asdict(finding) for finding in result.findings],
+            "findings": [finding.document() for finding in result.findings],
         },
         indent=1,
     )

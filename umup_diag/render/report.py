@@ -6,7 +6,9 @@ from pathlib import Path
 
 from umup_diag.errors import InputError
 from umup_diag.judge.result import Result
-from umup_diag.render import figures, fp8_figures, fp8_range, html, json
+from umup_diag.render import figures, fp8_figures, fp8_range, html, json, scale_law_figure
+
+Pictures = Mapping[str, bytes]  #: file stem → PNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,23 +16,25 @@ class Telling:
     """How the report of one command looks.
 
     Attributes:
-        figures: file stem → function from the result to a PNG, or None where there is nothing.
-        captions: file stem → caption.
+        figures: draws every picture of a result.
+        stems: patterns of their file stems, by which an earlier report's are found.
+        caption: what to read in them.
         columns: heading → what the table shows of a finding: an attribute, or text made of it.
     """
 
-    figures: Mapping[str, Callable[[Result], bytes | None]]
-    captions: Mapping[str, str]
+    figures: Callable[[Result], Pictures]
+    stems: tuple[str, ...]
+    caption: str
     columns: Mapping[str, html.Column]
 
 
 #: command → its report.
 TELLINGS: Mapping[str, Telling] = {
     "coordcheck": Telling(
-        figures={"coordcheck": figures.coordcheck},
-        captions={
-            "coordcheck": "RMS against width, a line per tensor; dashed: the expected slope."
-        },
+        figures=figures.coordcheck,
+        stems=("coordcheck",),
+        caption="RMS against width, a line per tensor; dashed: the expected slope. "
+        "Weights and updates are times the layer's multiplier, weight gradients over it.",
         columns={
             "tensor": "tensor",
             "kind": "kind",
@@ -45,17 +49,11 @@ TELLINGS: Mapping[str, Telling] = {
         },
     ),
     "fp8-range": Telling(
-        figures={
-            "spans": fp8_figures.spans,
-            "training": fp8_figures.through_training,
-            "headroom": fp8_figures.headroom,
-        },
-        captions={
-            "spans": "What each tensor spans, smallest to largest magnitude, RMS marked. Shaded: "
-            "where its format is normal, and where it is subnormal.",
-            "training": "RMS through training, a line per tensor.",
-            "headroom": "Octaves of room left at the tighter end; red is none.",
-        },
+        figures=fp8_figures.pictures,
+        stems=("spans", "training", "headroom"),
+        caption="Spans: from the smallest to the largest magnitude of each tensor, RMS marked; "
+        "shaded where its format is normal, and where it is subnormal. Through training: RMS, and the "
+        "octaves of room left at the tighter end, red where there is none.",
         columns={
             "tensor": "tensor",
             "kind": "kind",
@@ -73,6 +71,20 @@ TELLINGS: Mapping[str, Telling] = {
             "fix": "fix",
         },
     ),
+    "scale-law": Telling(
+        figures=scale_law_figure.pictures,
+        stems=("scale_law", "output*", "gradient*"),
+        caption="Measured scales with 95 % intervals, the fitted and the published law; below, how "
+        "far each law is off.",
+        columns={
+            "op": "tensor",
+            "quantity": "kind",
+            "verdict": "verdict",
+            "law, as Python": "python",
+            "cause": "cause",
+            "fix": "fix",
+        },
+    ),
 }
 RESULT, PAGE = "result.json", "report.html"
 
@@ -86,13 +98,10 @@ def write(result: Result, out: Path) -> Path:
     telling = TELLINGS[result.command]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = {}
-        for stem, draw in telling.figures.items():
-            png = draw(result)
-            if png is not None:
-                json.write_whole(out / f"{stem}.png", png)
-                pictures[telling.captions[stem]] = png
-        page = html.page(result, columns=telling.columns, figures=pictures)
+        pictures = telling.figures(result)
+        for stem, png in pictures.items():
+            json.write_whole(out / f"{stem}.png", png)
+        page = html.page(result, columns=telling.columns, figures=pictures, caption=telling.caption)
         json.write_whole(out / PAGE, page)
         json.write_whole(out / RESULT, json.dumps(result) + "\n")
     except OSError as error:
@@ -102,6 +111,6 @@ def write(result: Result, out: Path) -> Path:
 
 def clear(out: Path, command: str) -> None:
     """Remove an earlier report, so that it cannot be taken for that of a run under way."""
-    stems = TELLINGS[command].figures
-    for name in (RESULT, PAGE, *(f"{stem}.png" for stem in stems)):
-        (out / name).unlink(missing_ok=True)
+    for pattern in (RESULT, PAGE, *(f"{stem}.png" for stem in TELLINGS[command].stems)):
+        for path in out.glob(pattern):
+            path.unlink()

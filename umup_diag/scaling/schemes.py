@@ -133,9 +133,12 @@ class Scheme:
 def _rows(
     *, embedding: Exponents, hidden: Exponents, output: Exponents, vector: Exponents
 ) -> Mapping[Role, Exponents]:
-    return MappingProxyType(
-        {Role.INPUT: embedding, Role.HIDDEN: hidden, Role.OUTPUT: output, Role.VECTOR: vector}
-    )
+    return {
+        Role.INPUT: embedding,
+        Role.HIDDEN: hidden,
+        Role.OUTPUT: output,
+        Role.VECTOR: vector,
+    }
 
 
 _MUP_ROWS = _rows(

@@ -1,0 +1,177 @@
+"""Regenerate ``reports/``: ``python reports/make.py`` for all, or name parts.
+
+Parts:
+    slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
+    coordcheck: the coord check of each scheme (reports/coordcheck).
+    scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from umup_diag.judge.series import Sweep
+from umup_diag.judge.slopes import fit
+from umup_diag.measure import sweep
+from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.subject import Subject
+from umup_diag.scaling import optimizers, schemes
+from umup_diag.scaling.kinds import Kind, kind_order
+from umup_diag.scaling.predictions import Prediction, Theory
+from umup_diag.scaling.roles import Role
+
+HERE = Path(__file__).parent
+SCHEMES = ("sp", "ntk", "mup", "umup")
+OPTIMIZERS = ("adam", "sgd")
+WIDTHS, SEEDS, TOLERANCE = (128, 256, 512, 1024, 2048), 6, 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One row of the table: a scheme, an optimizer, a kind and a role."""
+
+    scheme: str
+    optimizer: str
+    kind: Kind
+    role: Role
+    prediction: Prediction
+    every: tuple[float, ...]  # over all widths: mean over seeds, for each tensor of the role
+    upper: tuple[float, ...]  # the same over the upper three
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the upper widths are within 0.1 of the predicted slope.
+
+        The readout's output change is the one slope of which theory says that it converges too
+        slowly for these widths: it is to lie between the two terms that it is the sum of.
+        """
+        slow = (self.kind, self.role) == (Kind.OUTPUT_CHANGE, Role.OUTPUT)
+        slowest = self.prediction.slowest if slow else self.prediction.slope
+        upper = float(np.mean(self.upper))
+        return slowest - TOLERANCE <= upper <= self.prediction.slope + TOLERANCE
+
+    def __str__(self) -> str:
+        expected = f"{self.prediction.slope:+.2f}"
+        if self.prediction.slowest < self.prediction.slope:
+            expected = f"{self.prediction.slowest:+.2f}…{expected}"
+        spread = f"{min(self.upper):+.2f}…{max(self.upper):+.2f}" if len(self.upper) > 1 else ""
+        means = f"{_signed(np.mean(self.every))} | {_signed(np.mean(self.upper))}"
+        cells = (self.scheme, self.optimizer, self.kind, self.role, expected)
+        agrees = "yes" if self.agrees else "**no**"
+        return f"| {' | '.join(cells)} | {means} | {spread} | {agrees} |"
+
+
+def _signed(value: np.floating[Any]) -> str:
+    return f"{round(float(value), 2) + 0.0:+.2f}"
+
+
+def lines(scheme: str, optimizer: str) -> Iterator[Line]:
+    """Measure one scheme under one optimizer: init, then the first update."""
+    subject, corpus = Subject.load(f"reference_model:{scheme}"), Corpus.load()
+    settings = sweep.plan(
+        subject,
+        corpus,
+        widths=WIDTHS,
+        seeds=SEEDS,
+        seed=0,
+        steps=1,
+        optimizer=optimizer,
+        lr=None,
+        batch_size=2,
+        seq_len=8,
+        target=scheme,
+    )
+    with TemporaryDirectory() as scratch:
+        recording = sweep.begin(settings, Path(scratch), torch.device("cpu"))
+        sweep.sweep(subject, corpus, settings, recording, device=torch.device("cpu"))
+    measured = Sweep.of(recording.rows)
+    roles = measured.roles()
+    theory = Theory(scheme=schemes.get(scheme), family=optimizers.get(optimizer).family)
+    groups: dict[tuple[Kind, Role], list[tuple[float, float]]] = {}
+    for tensor, kind, step in measured.rms:
+        role = Role.HIDDEN if kind is Kind.ATTENTION_LOGITS else roles[tensor]
+        if role is not None and not measured.is_zero((tensor, kind, step)):
+            series = measured.log_rms((tensor, kind, step))
+            upper = {
+                seed: {width: points[width] for width in WIDTHS[-3:]}
+                for seed, points in series.items()
+            }
+            groups.setdefault((kind, role), []).append((fit(series).mean, fit(upper).mean))
+    for (kind, role), slopes in sorted(groups.items(), key=lambda item: kind_order(item[0][0])):
+        if prediction := theory.predict(kind, role):
+            yield Line(
+                scheme=scheme,
+                optimizer=optimizer,
+                kind=kind,
+                role=role,
+                prediction=prediction,
+                every=tuple(every for every, _ in slopes),
+                upper=tuple(upper for _, upper in slopes),
+            )
+
+
+def slopes() -> None:
+    """Write reports/slopes/slopes.md."""
+    table = [
+        line for scheme in SCHEMES for optimizer in OPTIMIZERS for line in lines(scheme, optimizer)
+    ]
+    agree = sum(line.agrees for line in table)
+    head = (
+        "# Slopes over width: predicted and measured\n\n"
+        "`python reports/make.py slopes`\n\n"
+        f"Reference Llama, 2 layers, head size 64, widths {', '.join(map(str, WIDTHS))}, {SEEDS} "
+        "seeds, one batch of 16 bytes of text. Slopes of log2 RMS against log2 width: at init, and "
+        "of update and output change after the first update. *All* and *upper* are means over "
+        "the tensors of a role, fitted over all widths and over the upper three; *tensors* is the "
+        "range of the latter. A prediction written as a range is a sum of powers, from its slowest "
+        "to its dominant term. A row agrees when *upper* is within "
+        f"±{TOLERANCE} of the dominant term; the readout's output change, which theory says "
+        "converges too slowly for these widths, when it lies within the range. "
+        f"**{agree} of {len(table)} agree.**\n\n"
+        "| scheme | optimizer | kind | role | predicted | all | upper | tensors | agrees |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+    )
+    out = HERE / "slopes" / "slopes.md"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(head + "\n".join(map(str, table)) + "\n")
+    print(f"{out}: {agree} of {len(table)} agree")
+
+
+def coordcheck() -> None:
+    """Write reports/coordcheck/<scheme>: the result and the picture, without the recording."""
+    for scheme in (*SCHEMES, "depth_mup"):
+        out = HERE / "coordcheck" / scheme
+        command = [sys.executable, "-m", "umup_diag.cli", "coordcheck", "-q", "--out", str(out)]
+        done = subprocess.run([*command, "--model", f"reference_model:{scheme}"], check=False)
+        for name in ("recording.jsonl", "report.html"):
+            (out / name).unlink()
+        print(f"{out}: exit {done.returncode}")
+
+
+def scale_law() -> None:
+    """Write reports/scale_law/<op>: result, recording, pictures, and the table as report.txt."""
+    for op in ("gated-silu", "attention"):
+        out = HERE / "scale_law" / op
+        command = [sys.executable, "-m", "umup_diag.cli", "scale-law", op, "--out", str(out)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        (out / "report.txt").write_text(done.stdout)
+        (out / "report.html").unlink()
+        print(f"{out}: exit {done.returncode}")
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "slopes": slopes,
+    "coordcheck": coordcheck,
+    "scale_law": scale_law,
+}
+
+if __name__ == "__main__":
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()

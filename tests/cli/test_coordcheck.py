@@ -1,0 +1,223 @@
+"""The command as users meet it: in its own process, with odd input, killed and resumed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = ("result.json", "recording.jsonl", "report.html", "coordcheck.png")
+SMALL = ["--widths", "64,128", "--seeds", "3", "--steps", "1"]
+SLOWER = ["--widths", "64,128,256", "--seeds", "4", "--steps", "2"]
+MODEL = """
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embedding = nn.Embedding(256, width)
+        self.hidden = nn.Linear(width, width)
+        self.head = nn.Linear(width, 256)
+
+    def forward(self, tokens):
+        return self.head(self.hidden(self.embedding(tokens)).relu())
+"""
+MODULES = {
+    "mymodel": MODEL + "build = Model\n",
+    "nobuild": "class thing:\n    build = staticmethod(lambda width: 1)\n",
+    "raises": "def build(width):\n    raise RuntimeError('no such luck')\n",
+    "broken": "import nothing_of_the_kind\n",
+    "crashes": "1 / 0\n",
+    "wrong": "def build(width):\n    return 3\n",
+    "badloss": MODEL + "build = Model\n\ndef loss(model, batch):\n    return model(batch)\n",
+    "same": MODEL + "def build(width):\n    return Model(64)\n",
+}
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def umup_diag(*args: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "umup_diag.cli", *args]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    for name, code in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "short.txt").write_text("abc")
+    return tmp_path
+
+
+def test_help_loads_nothing_heavy(here: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "umup_diag.cli", "--help"]
+    done = subprocess.run(
+        command, cwd=here, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert "coordcheck" in done.stdout
+    imported = {line.rsplit("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & {"torch", "matplotlib", "pandas", "numba", "scipy", "numpy"}
+
+
+BAD = [
+    (["--model", "no.such.model"], "there is no module 'no' here or on the Python path"),
+    (["--model", "mymodel:nothing"], "mymodel has no attribute 'nothing'"),
+    (["--model", "reference_model"], "reference_model:umup"),
+    (["--model", "nobuild"], "offers no build(width)"),
+    (["--model", "nobuild:thing"], "build(64) returned int, not an nn.Module"),
+    (["--model", "raises"], "build(64) raised RuntimeError: no such luck"),
+    (["--model", "broken"], "importing it failed: No module named 'nothing_of_the_kind'"),
+    (["--model", "crashes"], "importing it raised ZeroDivisionError"),
+    (["--model", "wrong"], "build(64) returned int"),
+    (["--model", "badloss"], "must return a scalar tensor"),
+    (["--model", "same"], "no parameter grows between widths 64 and 128"),
+    (["--widths", "4096..128"], "write the smaller first"),
+    (["--widths", "128..1000"], "times a power of two"),
+    (["--widths", "1"], "'1' is one width; a slope takes two or more"),
+    (["--widths", "0"], "a width is at least 1"),
+    (["--widths", "0..8"], "a width is at least 1"),
+    (["--widths", "abc"], "'abc' is neither like 128..4096 nor like 128,256,512"),
+    (["--widths", "128"], "is one width"),
+    (["--widths", "100,200"], "width 100 is not a multiple of the head size 64"),
+    (["--steps", "0"], "0 is not in the range x>=1"),
+    (["--seeds", "0"], "0 is not in the range x>=1"),
+    (["--optimizer", "muon"], "no optimizer 'muon'; there are adam, adamw, sgd"),
+    (["--target", "mump"], "no scheme 'mump'"),
+    (["--lr", "0"], "0.0 is not in the range x>0"),
+    (["--text", "missing.txt"], "cannot read the text missing.txt: No such file"),
+    (["--text", "empty.txt"], "the text empty.txt is empty"),
+    (["--text", "short.txt"], "has 3 bytes, but a sequence takes 17"),
+    (["--out", "mymodel.py/out"], "cannot write to --out mymodel.py/out"),
+    (["--device", "cuda:99"], "--device cuda:99"),
+    (["--device", "abacus"], "--device abacus"),
+    (["--resume", "nowhere"], "there is no recording nowhere/recording.jsonl"),
+    (["--no-such-option"], "No such option"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), BAD, ids=[" ".join(args) for args, _ in BAD])
+def test_bad_input_is_one_clear_error_and_exit_2(
+    args: list[str],
+    message: str,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from umup_diag.cli import main
+
+    base = [] if args[0] in ("--resume", "--widths", "--steps", "--seeds") else SMALL
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(str(here))
+    for name in MODULES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["umup-diag", "coordcheck", *base, *args])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    out, err = capsys.readouterr()
+    assert exit_.value.code == 2
+    assert out == ""
+    assert message in err.replace("\n", " ")
+    assert "Traceback" not in err
+    assert not list(here.rglob("result.json"))
+
+
+def test_a_users_model_from_the_working_directory(here: Path) -> None:
+    done = umup_diag("coordcheck", "--model", "mymodel", *SMALL, "--optimizer", "sgd", cwd=here)
+    assert done.returncode == 1, done.stderr  # PyTorch's own parametrization is not µP
+    assert "First offender" in done.stdout
+    out = here / "reports" / "coordcheck"
+    assert {path.name for path in out.iterdir()} == set(FILES)
+    page = (out / "report.html").read_text()
+    assert not [url for url in ("http:", "https:", "//cdn") if url in page]
+
+
+def test_json_is_the_result_and_nothing_else(here: Path) -> None:
+    done = umup_diag("coordcheck", *SMALL, "--json", "--model", "mymodel", cwd=here)
+    result = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert result == json.loads((here / "reports/coordcheck/result.json").read_text())
+    assert (result["schema"], result["command"]) == (1, "coordcheck")
+    finding = result["findings"][0]
+    contract = {"tensor", "kind", "step", "slope", "interval", "expected", "band", "verdict"}
+    assert contract | {"cause", "fix"} <= finding.keys()
+
+
+def test_the_same_command_twice_gives_the_same_bytes(here: Path) -> None:
+    results = []
+    for name in ("first", "second"):
+        umup_diag("coordcheck", "--model", "mymodel", *SMALL, "--out", name, cwd=here)
+        results.append([(here / name / file).read_bytes() for file in FILES])
+    assert results[0] == results[1]
+
+
+def test_an_unfinished_recording_is_set_aside_not_lost(here: Path) -> None:
+    command = ["coordcheck", "--model", "mymodel", *SMALL, "--out", "o"]
+    umup_diag(*command, cwd=here)
+    path = here / "o" / "recording.jsonl"
+    path.write_bytes(path.read_bytes()[:-100])
+    umup_diag(*command, cwd=here)
+    assert (here / "o" / "recording.unfinished.jsonl").exists()
+    umup_diag(*command, cwd=here)  # a finished one is replaced
+    assert len(list((here / "o").iterdir())) == len(FILES) + 1
+
+
+def test_resume_keeps_its_own_settings(here: Path) -> None:
+    umup_diag("coordcheck", "--model", "mymodel", *SMALL, "--out", "o", cwd=here)
+    done = umup_diag("coordcheck", "--resume", "o", "--seeds", "9", cwd=here)
+    assert done.returncode == 2
+    assert "--seeds does not go with --resume" in done.stderr
+
+
+def kill_and_resume(here: Path, out: str, after: float, how: signal.Signals) -> str:
+    """Start a check, end it by a signal, resume it; return what the first one said."""
+    command = [sys.executable, "-m", "umup_diag.cli", "coordcheck", "--model", "mymodel"]
+    process = subprocess.Popen(
+        [*command, *SLOWER, "--out", out],
+        cwd=here,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    recording = here / out / "recording.jsonl"
+    while not recording.exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    time.sleep(after)
+    process.send_signal(how)
+    _, said = process.communicate()
+    done = umup_diag("coordcheck", "--resume", out, cwd=here)
+    assert done.returncode in (0, 1, 3), done.stderr
+    return said
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(here: Path, times: int) -> None:
+    umup_diag("coordcheck", "--model", "mymodel", *SLOWER, "--out", "whole", cwd=here)
+    whole = here / "whole"
+    recorded = (whole / "recording.jsonl").stat()
+    length = (whole / "result.json").stat().st_mtime - recorded.st_ctime + 1.0
+    expected = [(whole / file).read_bytes() for file in FILES]
+    moments = random.Random(0)
+    for n in range(times):
+        kill_and_resume(here, f"k{n}", moments.uniform(0, length), signal.SIGKILL)
+        assert [(here / f"k{n}" / file).read_bytes() for file in FILES] == expected, n
+
+
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(here: Path) -> None:
+    said = kill_and_resume(here, "o", 0.1, signal.SIGINT)
+    assert "runs are recorded" in said
+    assert "umup-diag coordcheck --resume o" in said
+    assert "Traceback" not in said

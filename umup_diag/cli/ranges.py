@@ -1,0 +1,79 @@
+"""Ranges of parameters on the command line: ``alpha=1/8..8 s=64,128``."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isclose, log2
+
+from umup_diag.errors import InputError
+
+Values = tuple[float, ...]
+
+
+def parse_number(text: str) -> Fraction:
+    """A positive number: ``64``, ``0.5`` or ``1/8``.
+
+    Raises:
+        InputError: if it is not one.
+    """
+    try:
+        number = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"--over: {text!r} is not a number (64, 0.5 and 1/8 are).") from error
+    if number <= 0:
+        raise InputError(f"--over: {text!r} must be positive: laws are fitted on log scales.")
+    return number
+
+
+def parse_values(text: str) -> Values:
+    """One parameter's values: ``A..B`` doubles, ``A..B:N`` has N geometric points, ``A,B,C`` lists.
+
+    Whole numbers stay ``int`` when all of them are, so that an op can use them as sizes.
+
+    Raises:
+        InputError: if it is none of these.
+    """
+    first, dots, rest = text.partition("..")
+    if not dots:
+        numbers = [parse_number(part) for part in text.split(",")]
+    else:
+        last, colon, count_text = rest.partition(":")
+        low, high = parse_number(first), parse_number(last)
+        if high <= low:
+            raise InputError(f"--over: {text!r} must rise; write the smaller end first.")
+        if colon:
+            return _geometric(float(low), float(high), count_text)
+        steps = log2(high / low)
+        if not isclose(steps, round(steps), abs_tol=1e-9):
+            raise InputError(
+                f"--over: doubling from {first} does not meet {last}; write {text}:N for N points."
+            )
+        numbers = [low * 2**i for i in range(round(steps) + 1)]
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"--over: {text!r} repeats a value.")
+    if all(number.denominator == 1 for number in numbers):
+        return tuple(int(number) for number in numbers)
+    return tuple(float(number) for number in numbers)
+
+
+def _geometric(low: float, high: float, count_text: str) -> Values:
+    if not count_text.isdigit() or int(count_text) < 2:
+        raise InputError(f"--over: {count_text!r} is not a number of points (2 or more).")
+    steps = int(count_text) - 1
+    return tuple(low * (high / low) ** (i / steps) for i in range(steps + 1))
+
+
+def parse_over(tokens: Sequence[str]) -> dict[str, Values]:
+    """``NAME=VALUES`` tokens as a mapping, in order.
+
+    Raises:
+        InputError: if one is not of that form, or a name comes twice.
+    """
+    over: dict[str, Values] = {}
+    for token in tokens:
+        name, equals, values = token.partition("=")
+        if not equals or not name.isidentifier() or not values:
+            raise InputError(f"{token!r} is not NAME=A..B, NAME=A,B,C or NAME=VALUE.")
+        if name in over:
+            raise InputError(f"--over names {name!r} twice.")
+        over[name] = parse_values(values)
+    return over
