@@ -52,8 +52,8 @@ TELLINGS: Mapping[str, Telling] = {
         figures=fp8_figures.pictures,
         stems=("spans", "training", "headroom"),
         caption="Spans: from the smallest to the largest magnitude of each tensor, RMS marked; "
-        "shaded where its format is normal, and where it is subnormal. Through training: RMS, and the "
-        "octaves of room left at the tighter end, red where there is none.",
+        "shaded where its format is normal, and where it is subnormal. Through training: RMS, and "
+        "the octaves of room left at the tighter end, red where there is none.",
         columns={
             "tensor": "tensor",
             "kind": "kind",
