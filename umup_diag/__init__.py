@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from umup_diag.measure.record import record
     from umup_diag.measure.recorder import Recorder
     from umup_diag.numerics import formats
     from umup_diag.numerics.formats import Format
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from umup_diag.numerics.quantize import quantize
     from umup_diag.numerics.simulate import simulate_fp8
 
-__all__ = ["CodeHistogram", "Format", "Recorder", "formats", "quantize", "simulate_fp8"]
+__all__ = ["CodeHistogram", "Format", "Recorder", "formats", "quantize", "record", "simulate_fp8"]
 
 #: Public name → module, imported at first use, so that ``umup-diag --help`` loads no torch.
 _HOMES = {
@@ -19,6 +20,7 @@ _HOMES = {
     "Format": "umup_diag.numerics.formats",
     "Recorder": "umup_diag.measure.recorder",
     "quantize": "umup_diag.numerics.quantize",
+    "record": "umup_diag.measure.record",
     "simulate_fp8": "umup_diag.numerics.simulate",
 }
 

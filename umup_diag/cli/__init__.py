@@ -6,7 +6,9 @@ import click
 
 from umup_diag.cli.coordcheck import coordcheck
 from umup_diag.cli.formats import formats
+from umup_diag.cli.fp8_range import fp8_range
 from umup_diag.cli.gate import gate
+from umup_diag.cli.record import record
 from umup_diag.cli.scale_law import scale_law
 from umup_diag.cli.terminal import INTERRUPTED
 from umup_diag.cli.unit_scale import unit_scale
@@ -22,7 +24,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, unit_scale, scale_law, gate, formats):
+for command in (coordcheck, unit_scale, record, fp8_range, scale_law, gate, formats):
     cli.add_command(command)
 
 

@@ -113,7 +113,7 @@ def coordcheck(
         out = resume
         settings, recording = sweep.resume(out)
         subject = Subject.load(settings.model, build=settings.build)
-        corpus = sweep.same_text(settings)
+        corpus = sweep.same_text(settings.text, settings.text_digest)
     labels = {width: f"width {width:>5}" for width in settings.widths}
     with (
         resumable(

@@ -59,7 +59,7 @@ class _Step:
     open: bool = True
 
     def add(self, tensor: str, kind: Kind, x: Tensor) -> None:
-        histogram = CodeHistogram.of(x.detach())
+        histogram = CodeHistogram.of(_local(x.detach()))
         known = self.histograms.get((tensor, kind))
         self.histograms[tensor, kind] = histogram if known is None else known + histogram
 
@@ -103,8 +103,14 @@ class Recorder:
         self._step = _Step(kinds=())
 
     @contextmanager
-    def step(self, kinds: Collection[Kind] = MATMUL_KINDS) -> Iterator[None]:
+    def step(
+        self, kinds: Collection[Kind] = MATMUL_KINDS, *, entered: bool = False
+    ) -> Iterator[None]:
         """Record what happens inside, of these kinds; weights and updates as they are on entry.
+
+        Args:
+            kinds: of tensors.
+            entered: whether this is called from a forward pre-hook of the model itself.
 
         Raises:
             ValueError: for kinds of change, unless the recorder was made with ``changes=True``.
@@ -124,6 +130,8 @@ class Recorder:
                     hooks.callback(after.remove)
                 if Kind.ATTENTION_LOGITS in kinds:
                     hooks.enter_context(AttentionLogits(self._see_logits))
+                if entered:
+                    self._enter(self.model, None)
                 yield
         finally:
             self._step.open = False
@@ -205,6 +213,12 @@ class Recorder:
         name = self._step.inside[-1] if self._step.inside else ""
         self._step.head_dims[name] = head_dim
         self._step.add(name, Kind.ATTENTION_LOGITS, logits)
+
+
+def _local(x: Tensor) -> Tensor:
+    """The part of a sharded tensor that this rank holds; any other tensor as it is."""
+    to_local = getattr(x, "to_local", None)
+    return x if to_local is None else to_local()
 
 
 def _first_tensor(value: Any) -> Tensor | None:

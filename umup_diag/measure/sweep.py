@@ -91,16 +91,7 @@ def plan(
         InputError: for an unknown optimizer or scheme, or a learning rate for an optimizer that is
             the subject's own.
     """
-    if optimizer is None and subject.optimizer is None:
-        optimizer = "adam"
-    if optimizer is None and lr is not None:
-        raise InputError(
-            f"--lr needs --optimizer: {subject.name} brings its own optimizer(model), which "
-            "sets its own."
-        )
-    if optimizer is not None:
-        optimizers.get(optimizer)
-        lr = subject.lr(optimizer) if lr is None else lr
+    optimizer, lr = which_optimizer(subject, optimizer, lr)
     return SweepSettings(
         model=subject.name,
         widths=widths,
@@ -116,6 +107,27 @@ def plan(
         target=schemes.get(target or subject.target).name,
         build=dict(build or {}),
     )
+
+
+def which_optimizer(
+    subject: Subject, optimizer: str | None, lr: float | None
+) -> tuple[str | None, float | None]:
+    """The optimizer's name and its learning rate; None and None for the subject's own.
+
+    Raises:
+        InputError: for an unknown optimizer, or a learning rate for the subject's own.
+    """
+    if optimizer is None and subject.optimizer is None:
+        optimizer = "adam"
+    if optimizer is None and lr is not None:
+        raise InputError(
+            f"--lr needs --optimizer: {subject.name} brings its own optimizer(model), which "
+            "sets its own."
+        )
+    if optimizer is not None:
+        optimizers.get(optimizer)
+        lr = subject.lr(optimizer) if lr is None else lr
+    return optimizer, lr
 
 
 def begin(settings: SweepSettings, out: Path, device: torch.device) -> Recording:
@@ -145,15 +157,19 @@ def resume(out: Path) -> tuple[SweepSettings, Recording]:
     return SweepSettings(**{**fields, "widths": tuple(fields["widths"])}), recording
 
 
-def same_text(settings: SweepSettings) -> Corpus:
+def same_text(name: str, digest: str) -> Corpus:
     """The text that a recording was made with.
+
+    Args:
+        name: of the corpus.
+        digest: that it had then.
 
     Raises:
         InputError: if it is gone or has changed.
     """
-    corpus = Corpus.load() if settings.text == Corpus.MANUAL else Corpus.load(Path(settings.text))
-    if corpus.digest != settings.text_digest:
-        raise InputError(f"the text {settings.text} has changed since the run began; start anew.")
+    corpus = Corpus.load() if name == Corpus.MANUAL else Corpus.load(Path(name))
+    if corpus.digest != digest:
+        raise InputError(f"the text {name} has changed since the run began; start anew.")
     return corpus
 
 

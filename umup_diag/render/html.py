@@ -1,12 +1,15 @@
 """A result as one HTML file that needs no network."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from umup_diag.judge.result import Result
+
+#: An attribute of a finding, or a function from the finding to text.
+Column = str | Callable[[Any], str]
 
 _TEMPLATES = Environment(
     loader=PackageLoader("umup_diag.render", "."),
@@ -18,18 +21,21 @@ _TEMPLATES = Environment(
 
 
 def page(
-    result: Result, *, columns: Mapping[str, str], figures: Mapping[str, bytes], caption: str
+    result: Result, *, columns: Mapping[str, Column], figures: Mapping[str, bytes], caption: str
 ) -> str:
     """The whole page.
 
     Args:
         result: what to tell.
-        columns: heading → attribute of the findings to show.
+        columns: heading → what to show of each finding.
         figures: name → PNG.
         caption: of all figures.
     """
     rows = [
-        [_cell(getattr(finding, name, None)) for name in columns.values()]
+        [
+            column(finding) if callable(column) else _cell(getattr(finding, column, None))
+            for column in columns.values()
+        ]
         for finding in result.findings
     ]
     return _TEMPLATES.get_template("page.html.jinja").render(

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from umup_diag.errors import InputError
 from umup_diag.judge.result import Result
-from umup_diag.render import figures, html, json, scale_law_figure, unit_scale_figure
+from umup_diag.render import (
+    figures,
+    fp8_figures,
+    fp8_range,
+    html,
+    json,
+    scale_law_figure,
+    unit_scale_figure,
+)
 
 Pictures = Mapping[str, bytes]  #: file stem → PNG
 
@@ -19,13 +27,13 @@ class Telling:
         figures: draws every picture of a result.
         stems: patterns of their file stems, by which an earlier report's are found.
         caption: what to read in them.
-        columns: heading → attribute of the findings, for the table.
+        columns: heading → what the table shows of a finding: an attribute, or text made of it.
     """
 
     figures: Callable[[Result], Pictures]
     stems: tuple[str, ...]
     caption: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, html.Column]
 
 
 #: command → its report.
@@ -44,6 +52,29 @@ TELLINGS: Mapping[str, Telling] = {
             "expected": "expected",
             "accepted": "accepted",
             "verdict": "verdict",
+            "cause": "cause",
+            "fix": "fix",
+        },
+    ),
+    "fp8-range": Telling(
+        figures=fp8_figures.pictures,
+        stems=("spans", "training", "headroom"),
+        caption="Spans: from the smallest to the largest magnitude of each tensor, RMS marked; "
+        "shaded where its format is normal, and where it is subnormal. Through training: RMS, and "
+        "the octaves of room left at the tighter end, red where there is none.",
+        columns={
+            "tensor": "tensor",
+            "kind": "kind",
+            "flag": "flag",
+            "format": "format",
+            "RMS": lambda f: fp8_range.magnitude(f.rms),
+            "absmax": lambda f: fp8_range.magnitude(f.absmax),
+            "to zero": lambda f: fp8_range.share(f.underflow_fraction),
+            "subnormal": lambda f: fp8_range.share(f.subnormal_fraction),
+            "overflow": lambda f: fp8_range.share(f.overflow_fraction),
+            "room": lambda f: fp8_range.room(fp8_range.judged(f)),
+            "SQNR, dB": lambda f: fp8_range.decibels(f.sqnr_db),
+            "best scale": lambda f: fp8_range.scale(fp8_range.judged(f)),
             "cause": "cause",
             "fix": "fix",
         },

@@ -1,0 +1,54 @@
+"""Training data without end, the same for the same seed, from any batch on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any
+
+import torch
+
+from umup_diag.errors import InputError
+from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.subject import Subject
+from umup_diag.measure.training import to_device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """Where batches come from.
+
+    Attributes:
+        subject: its own batches, if it brings any.
+        corpus: text, if it does not.
+        batch_size: sequences.
+        seq_len: tokens each.
+        seed: what the draws start from.
+    """
+
+    subject: Subject
+    corpus: Corpus
+    batch_size: int
+    seq_len: int
+    seed: int
+
+    def __iter__(self) -> Iterator[Any]:
+        source = self.subject.batches or self.corpus.batches
+        for epoch in count():
+            empty = True
+            for batch in source(
+                batch_size=self.batch_size, seq_len=self.seq_len, seed=self.seed + epoch
+            ):
+                empty = False
+                yield batch
+            if empty:
+                raise InputError(f"--model {self.subject.name}: batches(...) gave no batch.")
+
+    def take(self, number: int, device: torch.device, *, skip: int = 0) -> Iterator[Any]:
+        """Some of them, on a device.
+
+        Args:
+            number: how many.
+            device: where to.
+            skip: how many to pass over first.
+        """
+        return (to_device(batch, device) for batch in islice(iter(self), skip, skip + number))
