@@ -15,9 +15,12 @@ from umup_diag.scaling.kinds import Kind
 if TYPE_CHECKING:
     import torch
 
+    from umup_diag.judge.fp8_range import Question
     from umup_diag.judge.plan import Plan
     from umup_diag.judge.result import Result
     from umup_diag.measure.corpus import Corpus
+    from umup_diag.measure.history import History
+    from umup_diag.measure.long_run import LongRun
     from umup_diag.measure.recording import Recording
     from umup_diag.measure.subject import Subject
     from umup_diag.measure.sweep import SweepSettings
@@ -130,10 +133,139 @@ def scale_law(*, op: str | None, out: Path, **options: Any) -> "Result":
     return check(op, out=out, **options)
 
 
+def begin_recording(
+    *,
+    model: str,
+    text: Path | None,
+    optimizer: str | None,
+    lr: float | None,
+    build: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> "tuple[LongRun, Subject, Corpus]":
+    """Settle what a training run needs: options as `umup_diag.measure.long_run.LongRun`.
+
+    Raises:
+        InputError: for bad settings, or a model that cannot be loaded.
+    """
+    from umup_diag.measure import sweep
+    from umup_diag.measure.corpus import Corpus
+    from umup_diag.measure.long_run import LongRun
+    from umup_diag.measure.subject import Subject
+
+    subject, corpus = Subject.load(model, build=build), Corpus.load(text)
+    name, rate = sweep.which_optimizer(subject, optimizer, lr)
+    run = LongRun(
+        model=model,
+        optimizer=name,
+        lr=rate,
+        text=corpus.name,
+        text_digest=corpus.digest,
+        **options,
+    )
+    return run, subject, corpus
+
+
+def recorded(
+    run: "LongRun",
+    subject: "Subject",
+    corpus: "Corpus",
+    *,
+    out: Path,
+    device: "torch.device",
+    resume: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> "History":
+    """Train and record, from the start or from where a kill left it."""
+    from umup_diag.measure import long_run
+    from umup_diag.measure.batches import Batches
+
+    batches = Batches(
+        subject=subject,
+        corpus=corpus,
+        batch_size=run.batch_size,
+        seq_len=run.seq_len,
+        seed=run.seed,
+    )
+    return long_run.train(
+        run, subject, batches, out, device=device, resume=resume, progress=progress
+    )
+
+
+def question(
+    *,
+    formats: str | None,
+    underflow: float,
+    subnormal: float,
+    near: float,
+    horizon: int | None,
+    strict: bool,
+) -> "Question":
+    """What is asked of an FP8 range check, from the options of its command.
+
+    Raises:
+        InputError: for an unknown format.
+    """
+    from umup_diag.judge.format_fit import Limits, resolve
+    from umup_diag.judge.fp8_range import Question
+
+    return Question(
+        formats=tuple(dict.fromkeys(map(resolve, formats.split(",")))) if formats else (),
+        limits=Limits(
+            near_max_octaves=near,
+            near_min_octaves=near,
+            underflow_fraction=underflow,
+            subnormal_fraction=subnormal,
+        ),
+        strict=strict,
+        horizon=horizon,
+    )
+
+
+def fp8_range(
+    *,
+    out: Path,
+    device: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    until: int | None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> "Result":
+    """Record a training run, judge its range, write the report.
+
+    Options are those of `begin_recording` and `question`.
+
+    Raises:
+        InputError: for bad settings, or a model that cannot be built or trained.
+    """
+    from inspect import signature
+
+    from umup_diag.judge import fp8_range as check
+    from umup_diag.measure import environment
+    from umup_diag.render import report
+
+    asked = {name: options.pop(name) for name in signature(question).parameters}
+    where, ask = environment.device(device), question(**asked)
+    report.clear(out, "fp8-range")
+    run, subject, corpus = begin_recording(**options)
+    on_step = None if progress is None else lambda done: progress(run.width, done)
+    history = recorded(run, subject, corpus, out=out, device=where, progress=on_step)
+    result = check.judge(
+        history.chosen(include=include, exclude=exclude, until=until),
+        ask,
+        settings={**history.settings, **asked},
+        environment={**environment.environment(where), "seed": run.seed},
+        notes=[],
+    )
+    report.write(result, out)
+    return result
+
+
 #: check → what runs it. A new check is one more entry here and a command of the same name.
 RUNNERS: Mapping[str, Callable[..., "Result"]] = {
     "coordcheck": coordcheck,
     "unit-scale": unit_scale,
+    "fp8-range": fp8_range,
     "scale-law": scale_law,
 }
 
@@ -156,5 +288,6 @@ def run(plan: "Plan", out: Path, *, progress: Progress | None = None) -> "Result
 KINDS: Mapping[str, tuple[str, ...]] = {
     "coordcheck": tuple(Kind),
     "unit-scale": unit_expectations.KINDS,
+    "fp8-range": (Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT),
     "scale-law": ("output",),
 }

@@ -108,42 +108,30 @@ def fp8_range(
     SOURCES are checkpoints (safetensors, .pt, a sharded or a torch.distributed folder), several of
     one run for a trend, or one folder that `umup-diag record` wrote.
     """
+    from umup_diag import checks
     from umup_diag.judge import fp8_range as check
-    from umup_diag.judge.format_fit import Limits, resolve
     from umup_diag.measure import environment
     from umup_diag.render import fp8_range as telling
     from umup_diag.render import report
 
-    names = tuple(dict.fromkeys(map(resolve, formats.split(",")))) if formats else ()
-    question = check.Question(
-        formats=names,
-        limits=Limits(
-            near_max_octaves=near,
-            near_min_octaves=near,
-            underflow_fraction=underflow,
-            subnormal_fraction=subnormal,
-        ),
-        strict=strict,
-        horizon=horizon,
-    )
+    asked: dict[str, Any] = {
+        "formats": formats,
+        "underflow": underflow,
+        "subnormal": subnormal,
+        "near": near,
+        "horizon": horizon,
+        "strict": strict,
+    }
+    question = checks.question(**asked)
     where = environment.device(device)
     report.clear(out, "fp8-range")
     snapshots, notes = _read(
         sources, question, silent=as_json or quiet, device=where, seed=seed, **reading
     )
-    settings = {
-        "sources": [str(source) for source in sources],
-        "formats": names or "default",
-        "underflow": underflow,
-        "subnormal": subnormal,
-        "near": near,
-        "strict": strict,
-        "horizon": horizon,
-    }
     result = check.judge(
         snapshots,
         question,
-        settings=settings,
+        settings={"sources": [str(source) for source in sources], **asked},
         environment={**environment.environment(where), "seed": seed},
         notes=notes,
     )

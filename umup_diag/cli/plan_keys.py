@@ -1,6 +1,6 @@
 """What a plan of each check may say: the options of its command, read off the command itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,12 @@ from umup_diag.cli.ranges import Values, parse_values
 from umup_diag.errors import InputError
 from umup_diag.judge.plan import Key, Schema, exceptions
 
+#: Check → the commands whose options its plan takes: fp8-range judges a run that it records first.
+_COMMANDS = {"fp8-range": ("record", "fp8-range")}
 #: Options of commands that are about the terminal, or about taking up what a kill left.
-_NOT_IN_PLANS = frozenset({"every", "as_json", "quiet", "resume", "out", "help", "more_over"})
+_NOT_IN_PLANS = frozenset(
+    {"as_json", "quiet", "resume", "out", "help", "more_over", "sources", "batches"}
+)
 
 
 @cache
@@ -21,18 +25,25 @@ def schemas() -> Mapping[str, Schema]:
     """Check → its keys, for every check that has a runner and a command."""
     from umup_diag.cli import cli
 
-    return {name: _schema(name, cli.commands[name]) for name in RUNNERS}
+    return {
+        name: _schema(name, [cli.commands[command] for command in _COMMANDS.get(name, (name,))])
+        for name in RUNNERS
+    }
 
 
-def _schema(name: str, command: click.Command) -> Schema:
-    options = [param for param in command.params if param.name not in _NOT_IN_PLANS]
+def _schema(name: str, commands: Sequence[click.Command]) -> Schema:
+    options: dict[str | None, click.Parameter] = {}
+    for param in (param for command in commands for param in command.params):
+        lists_all = "--all" in param.opts
+        if param.name not in _NOT_IN_PLANS and not lists_all:
+            options.setdefault(param.name, param)
     keys = [
         Key(
             name=param.name or "",
             convert=_converter(param),
             default=_default(param),
         )
-        for param in options
+        for param in options.values()
     ]
     keys.append(Key(name="out", convert=_path, default=None))
     if any(key.name == "model" for key in keys):
@@ -45,11 +56,18 @@ def _schema(name: str, command: click.Command) -> Schema:
 
 
 def _default(param: click.Parameter) -> Any:
+    if getattr(param, "multiple", False):
+        return ()
     value = param.to_info_dict()["default"]
     return None if value is None else param.type.convert(value, param, None)
 
 
 def _converter(param: click.Parameter) -> Callable[[Any], Any]:
+    def several(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError("write a list")
+        return tuple(map(convert, value))
+
     def convert(value: Any) -> Any:
         _same_type(param.type, value)
         if isinstance(value, list):
@@ -59,7 +77,7 @@ def _converter(param: click.Parameter) -> Callable[[Any], Any]:
         except click.BadParameter as error:
             raise ValueError(error.message) from None
 
-    return convert
+    return several if getattr(param, "multiple", False) else convert
 
 
 def _same_type(kind: click.ParamType[Any], value: Any) -> None:

@@ -87,35 +87,18 @@ def record(
 
     In a training loop of your own: with umup_diag.record(model, every=100, to="reports/run").
     """
-    from umup_diag import strict_json
-    from umup_diag.measure import environment, long_run, sweep
-    from umup_diag.measure.batches import Batches
-    from umup_diag.measure.corpus import Corpus
+    from umup_diag import checks, strict_json
+    from umup_diag.measure import environment, sweep
+    from umup_diag.measure.long_run import LongRun
     from umup_diag.measure.subject import Subject
 
     where = environment.device(device)
     if resume is None:
-        subject, corpus = Subject.load(model), Corpus.load(text)
-        name, lr = sweep.which_optimizer(subject, options.pop("optimizer"), options.pop("lr"))
-        run = long_run.LongRun(
-            model=model,
-            optimizer=name,
-            lr=lr,
-            text=corpus.name,
-            text_digest=corpus.digest,
-            **options,
-        )
+        run, subject, corpus = checks.begin_recording(model=model, text=text, **options)
     else:
         alone(ctx, "resume", "device", "as_json", "quiet")
-        out, run = resume, long_run.LongRun.load(resume)
+        out, run = resume, LongRun.load(resume)
         subject, corpus = Subject.load(run.model), sweep.same_text(run.text, run.text_digest)
-    batches = Batches(
-        subject=subject,
-        corpus=corpus,
-        batch_size=run.batch_size,
-        seq_len=run.seq_len,
-        seed=run.seed,
-    )
     with (
         resumable(
             lambda: f"what was recorded is in {out}",
@@ -123,11 +106,11 @@ def record(
         ),
         bars({"updates": run.steps}, silent=as_json or quiet) as bar,
     ):
-        history = long_run.train(
+        history = checks.recorded(
             run,
             subject,
-            batches,
-            out,
+            corpus,
+            out=out,
             device=where,
             resume=resume is not None,
             progress=lambda done: bar("updates", done),
