@@ -1,8 +1,9 @@
-"""Regenerate ``reports/``: ``python reports/make.py`` for all, or name parts.
+"""Regenerate ``reports/``: ``python -m reports.make`` for all, or name parts.
 
 Parts:
     slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
     coordcheck: the coord check of each scheme (reports/coordcheck).
+    fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
 """
 
@@ -125,7 +126,7 @@ def slopes() -> None:
     agree = sum(line.agrees for line in table)
     head = (
         "# Slopes over width: predicted and measured\n\n"
-        "`python reports/make.py slopes`\n\n"
+        "`python -m reports.make slopes`\n\n"
         f"Reference Llama, 2 layers, head size 64, widths {', '.join(map(str, WIDTHS))}, {SEEDS} "
         "seeds, one batch of 16 bytes of text. Slopes of log2 RMS against log2 width: at init, and "
         "of update and output change after the first update. *All* and *upper* are means over "
@@ -166,10 +167,20 @@ def scale_law() -> None:
         print(f"{out}: exit {done.returncode}")
 
 
+def fp8_training() -> None:
+    """Write reports/fp8_training: loss curves in float32 and under a plain cast to FP8."""
+    from reports import fp8_training as figure
+
+    with TemporaryDirectory() as scratch:
+        figure.record(Path(scratch))
+        figure.tell(Path(scratch), HERE / "fp8_training")
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "slopes": slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,
+    "fp8_training": fp8_training,
 }
 
 if __name__ == "__main__":
