@@ -27,8 +27,8 @@ RUN = (
 PAGE = """# Training under a plain cast to FP8
 
 `python -m reports.make fp8_training`: the reference Llama, width 256, depth 4, on Python's manual
-read as bytes; AdamW, 100 updates of warm-up, then a cosine to a tenth; 400 updates of 512 bytes, one
-seed. *FP8* casts every linear's input, weight and grad-output to E4M3 (the inputs of FFN-down and
+read as bytes; AdamW, 100 updates of warm-up, then a cosine to a tenth; 400 updates of 512 bytes.
+One seed. *FP8* casts every linear's input, weight and grad-output to E4M3 (the inputs of FFN-down and
 attention-out to E5M2), with no scaling factor. Final loss is the mean over the last {last} updates.
 
 | model | float32 | FP8 | change |
@@ -36,8 +36,8 @@ attention-out to E5M2), with no scaling factor. Final loss is the mean over the 
 {rows}
 
 As in the u-µP paper's Figure 7: u-µP trains as well under the cast, and µP does not. Its loss falls
-for a hundred updates and then rises past where it began. All 30 of its grad-outputs underflow E4M3 at
-the start (../fp8_range).
+for a hundred updates and then rises past where it began. All 30 of its grad-outputs underflow E4M3
+at the start (../fp8_range).
 
 ![Training loss](loss.png)
 """
