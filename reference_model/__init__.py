@@ -9,7 +9,7 @@ from umup_diag.scaling.schemes import DEPTH_MUP, MUP, NTK, SP, UMUP
 
 __all__ = ["LlamaSubject", "depth_mup", "mup", "ntk", "sp", "umup"]
 
-_RELATIVE = {"adam": 2.0**-13, "adamw": 2.0**-13, "sgd": 2.0**-4}
+_RELATIVE = {"adam": 2.0**-13, "adamw": 2.0**-13, "sgd": 2.0**-8}
 _UNIT = {"adam": 2.0**-4, "adamw": 2.0**-4, "sgd": 2.0**-4}
 
 sp = LlamaSubject(scheme=SP, target="mup", learning_rates=_RELATIVE)

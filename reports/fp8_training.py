@@ -28,8 +28,9 @@ PAGE = """# Training under a plain cast to FP8
 
 `python -m reports.make fp8_training`: the reference Llama, width 256, depth 4, on Python's manual
 read as bytes; AdamW, 100 updates of warm-up, then a cosine to a tenth; 400 updates of 512 bytes.
-One seed. *FP8* casts every linear's input, weight and grad-output to E4M3 (the inputs of FFN-down and
-attention-out to E5M2), with no scaling factor. Final loss is the mean over the last {last} updates.
+One seed. *FP8* casts each linear's input, weight and grad-output to E4M3 (inputs of FFN-down and
+attention-out to E5M2), with no scaling factor.
+Final loss: mean over the last {last} updates.
 
 | model | float32 | FP8 | change |
 |---|---|---|---|

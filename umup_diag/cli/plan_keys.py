@@ -14,10 +14,10 @@ from umup_diag.judge.plan import Key, Schema, exceptions
 
 #: Check → the commands whose options its plan takes: fp8-range judges a run that it records first.
 _COMMANDS = {"fp8-range": ("record", "fp8-range")}
+#: Options that only make sense for a checkpoint, which a plan does not take.
+_OF_CHECKPOINTS = {"fp8-range": frozenset({"batches"})}
 #: Options of commands that are about the terminal, or about taking up what a kill left.
-_NOT_IN_PLANS = frozenset(
-    {"as_json", "quiet", "resume", "out", "help", "more_over", "sources", "batches"}
-)
+_NOT_IN_PLANS = frozenset({"as_json", "quiet", "resume", "out", "help", "more_over", "sources"})
 
 
 @cache
@@ -33,9 +33,9 @@ def schemas() -> Mapping[str, Schema]:
 
 def _schema(name: str, commands: Sequence[click.Command]) -> Schema:
     options: dict[str | None, click.Parameter] = {}
+    left_out = _NOT_IN_PLANS | _OF_CHECKPOINTS.get(name, frozenset())
     for param in (param for command in commands for param in command.params):
-        lists_all = "--all" in param.opts
-        if param.name not in _NOT_IN_PLANS and not lists_all:
+        if param.name not in left_out and "--all" not in param.opts:
             options.setdefault(param.name, param)
     keys = [
         Key(

@@ -42,7 +42,7 @@ def _sgd(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
 OPTIMIZERS: Mapping[str, OptimizerSpec] = {
     "adam": OptimizerSpec(family=Family.ADAM, build=_adam, default_lr=2.0**-13),
     "adamw": OptimizerSpec(family=Family.ADAM, build=_adamw, default_lr=2.0**-13),
-    "sgd": OptimizerSpec(family=Family.SGD, build=_sgd, default_lr=2.0**-4),
+    "sgd": OptimizerSpec(family=Family.SGD, build=_sgd, default_lr=2.0**-8),
 }
 
 
