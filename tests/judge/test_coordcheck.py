@@ -13,6 +13,7 @@ from torch import nn
 import reference_model
 from reference_model import LlamaSubject
 from reference_model.llama import Embedding, Layer, Linear, Llama, Readout
+from tests.judge.planted_faults import UNSEEN, subject
 from umup_diag.errors import InputError
 from umup_diag.judge import coordcheck
 from umup_diag.judge.result import Result, Verdict
@@ -271,6 +272,23 @@ def test_many_tokens_are_warned_about(tmp_path: Path) -> None:
 def test_a_model_that_ignores_its_width_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no parameter grows between widths 64 and 256"):
         check(out=tmp_path, build=lambda _: MUP.build(64))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("one learning rate for every layer", "update"),
+        ("weight gradients times 1/√fan-in", "weight_grad"),
+    ],
+)
+def test_what_unit_scale_cannot_see_is_seen_here(name: str, kind: str, tmp_path: Path) -> None:
+    fault, _, sees = UNSEEN[name]
+    rates = reference_model.umup.learning_rates
+    faulty = replace(subject(fault), head_dim=16, learning_rates=rates)
+    result = check(faulty, out=tmp_path, widths=(64, 128, 256, 512), seeds=5)
+    failed = {f.tensor for f in result.findings if f.kind == kind and f.verdict is Verdict.FAIL}
+    assert {"layers.0.ffn.up", "layers.1.attention.v"} <= failed
+    assert f"slope of {kind}" in sees
 
 
 @pytest.mark.slow

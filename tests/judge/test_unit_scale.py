@@ -100,7 +100,17 @@ def test_umup_passes_with_any_seed(seed: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "depth"),
-    [(128, 2), (128, 8), (128, 32), (512, 2), (512, 8), (512, 32), (2048, 2), (2048, 8)],
+    [
+        (128, 2),
+        (128, 8),
+        (128, 32),
+        (512, 2),
+        (512, 8),
+        (512, 32),
+        (2048, 2),
+        (2048, 8),
+        (2048, 32),
+    ],
 )
 def test_umup_passes_at_any_width_and_depth(width: int, depth: int, tmp_path: Path) -> None:
     result = check(reference_model.umup, tmp_path, width=width, seeds=5, build={"depth": depth})
