@@ -1,4 +1,8 @@
-"""Shared by every test: one seed, two threads, no screen."""
+"""Shared by every test: one seed, one thread, no screen."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads that wait for a third core crawl
 
 import matplotlib
 import pytest
