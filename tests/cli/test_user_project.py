@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,9 @@ def test_init_writes_a_plan_that_passes(project: Path) -> None:
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
 
 
-PYTEST = ("pytest", "-q", "-p", "umup_diag.pytest_plugin", "-p", "no:cacheprovider")
+INSTALLED = any(found.name == "umup_diag" for found in entry_points(group="pytest11"))
+PLUGIN = () if INSTALLED else ("-p", "umup_diag.pytest_plugin")  # installed, it is found by itself
+PYTEST = ("pytest", "-q", *PLUGIN, "-p", "no:cacheprovider")
 
 
 def test_their_test_suite_runs_the_plans_as_items(project: Path) -> None:

@@ -36,6 +36,7 @@ def check(
     lr: float | None = None,
     seeds: int = 4,
     optimizer: str | None = None,
+    batch_size: int = 2,
 ) -> Result:
     """A coord check of a Llama, with its build or its learning rates tampered with."""
     llama = llama or MUP
@@ -65,7 +66,7 @@ def check(
         steps=2,
         optimizer=optimizer,
         lr=lr,
-        batch_size=2,
+        batch_size=batch_size,
         seq_len=8,
         target=None,
     )
@@ -94,7 +95,8 @@ def layer(model: Llama, index: int) -> Layer:
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_healthy_models_pass(name: str, optimizer: str, tmp_path: Path) -> None:
     healthy = replace(getattr(reference_model, name), head_dim=16)
-    result = check(healthy, out=tmp_path, widths=(128, 256, 512), seeds=5, optimizer=optimizer)
+    widths = (128, 256, 512)
+    result = check(healthy, out=tmp_path, widths=widths, seeds=8, optimizer=optimizer, batch_size=4)
     assert result.verdict is Verdict.PASS, [
         f for f in result.findings if f.verdict is not Verdict.PASS
     ]

@@ -186,15 +186,24 @@ def observe(model: nn.Module, loss: Callable[[], Tensor]) -> tuple[float, list[I
 
 @contextmanager
 def gradients_kept(model: nn.Module) -> Iterator[None]:
-    """Gradients that come inside are dropped at the end, and those that were there are back."""
+    """Leave parameters' gradients as they were; those made inside are dropped one by one."""
     kept = {parameter: parameter.grad for parameter in model.parameters()}
+    hooks = []
     for parameter in kept:
         parameter.grad = None
+        if parameter.requires_grad:
+            hooks.append(parameter.register_post_accumulate_grad_hook(_drop_gradient))
     try:
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         for parameter, gradient in kept.items():
             parameter.grad = gradient
+
+
+def _drop_gradient(parameter: Tensor) -> None:
+    parameter.grad = None
 
 
 def _fans(measurements: Sequence[Measurement]) -> dict[str, Fans]:
