@@ -223,17 +223,19 @@ class Wiring(TorchFunctionMode):
             elements={name: tensor.numel() for name, tensor in given.items()},
         )
         self._calls.append(call)
-
-        def keep(name: str) -> Callable[[Tensor], None]:
-            def see_gradient(gradient: Tensor) -> None:
-                call.rms[name] = _rms(gradient)
-
-            return see_gradient
-
-        out.register_hook(keep("grad"))
+        out.register_hook(_keeper(call.rms, "grad"))
         for name, tensor in given.items():
             if tensor.requires_grad:
-                tensor.register_hook(keep(f"grad_{name}"))
+                tensor.register_hook(_keeper(call.rms, f"grad_{name}"))
+
+
+def _keeper(rms: dict[str, float], name: str) -> Callable[[Tensor], None]:
+    """A hook that holds nothing of the graph: a cycle through it would never be collected."""
+
+    def keep(gradient: Tensor) -> None:
+        rms[name] = _rms(gradient)
+
+    return keep
 
 
 def _rms(x: Tensor) -> float:
