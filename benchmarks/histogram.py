@@ -1,6 +1,6 @@
 """What one code histogram costs, against one pass of `torch.linalg.vector_norm`.
 
-python benchmarks/histogram.py [--rounds 9] [--threads 2] [--skip-compile]
+python -m benchmarks.histogram [--rounds 9] [--threads 2] [--skip-compile]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What a cast costs, against torch's own to float8 and back, and other tools.
 
-python benchmarks/quantize.py [--rounds 9] [--threads 2] [--elements 4194304]
+python -m benchmarks.quantize [--rounds 9] [--threads 2] [--elements 4194304]
 """
 
 import argparse

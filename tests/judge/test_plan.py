@@ -7,7 +7,8 @@ import pytest
 from umup_diag.checks import KINDS, RUNNERS
 from umup_diag.cli.plan_keys import schemas
 from umup_diag.errors import InputError
-from umup_diag.judge.plan import Document, Plan, parse, parse_defaults
+from umup_diag.judge.plan import Plan, parse, parse_defaults
+from umup_diag.measure.document import Document
 
 GOOD = """
 check = "unit-scale"

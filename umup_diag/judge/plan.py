@@ -18,14 +18,13 @@ Everything here is text in, plan out; `umup_diag.measure.plan_file` reads the fi
 """
 
 import difflib
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from umup_diag.errors import InputError
+from umup_diag.measure.document import Document
 
 #: What every plan may say besides the options of its check.
 COMMON = ("check", "description")
@@ -72,48 +71,6 @@ class Plan:
     def name(self) -> str:
         """Of the plan and of its folder of results."""
         return self.path.stem
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A TOML file's text, to point at lines in."""
-
-    path: Path
-    text: str
-
-    def parse(self) -> dict[str, Any]:
-        """Its content.
-
-        Raises:
-            InputError: if it is not TOML.
-        """
-        try:
-            return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            at = re.search(r"\(at line (\d+), column (\d+)\)|\(at end of document\)", str(error))
-            line = at.group(1) if at and at.group(1) else str(len(self.text.splitlines()) or 1)
-            reason = str(error).split(" (at ")[0]
-            raise InputError(f"{self.path}:{line}: this is not TOML: {reason}.") from None
-
-    def line(self, key: str, *, table: str = "", index: int = 0) -> int:
-        """Line of a key: in the table of that name, and in the index-th if there are several."""
-        here, count, header = "", -1 if table else 0, 1
-        assignment = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*(=|\.)")
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            if found := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line):
-                here = found.group(1).replace('"', "")
-                if here == table:
-                    count += 1
-                    header = number
-                if count == index and here == f"{table}.{key}".lstrip("."):
-                    return number
-            elif here == table and count == index and assignment.match(line):
-                return number
-        return header
-
-    def error(self, message: str, key: str = "", *, table: str = "", index: int = 0) -> InputError:
-        """The exception for what is wrong with a key."""
-        return InputError(f"{self.path}:{self.line(key, table=table, index=index)}: {message}")
 
 
 def parse(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from umup_diag.errors import InputError
-from umup_diag.judge.plan import Document
+from umup_diag.measure.document import Document
 
 FOLDER = Path("checks")  #: where plans stand when nothing else is said
 
