@@ -20,10 +20,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from umup_diag.judge.fp8_range import Question, judge
-from umup_diag.measure.checkpoint import select
-from umup_diag.measure.checkpoint_folder import open_checkpoint
-from umup_diag.measure.checkpoint_scan import scan
+from umup_diag.checks.fp8_range.judge import Question, judge
+from umup_diag.measure.checkpoint.checkpoint import select
+from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.scan import scan
 
 MAX, MIN_NORMAL, FLUSH = 464.0, 2.0**-6, 2.0**-10
 
@@ -93,9 +93,9 @@ from pathlib import Path
 def status(key):
     found = re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())
     return int(found.group(1)) / 1024
-from umup_diag.measure.checkpoint import select
-from umup_diag.measure.checkpoint_folder import open_checkpoint
-from umup_diag.measure.checkpoint_scan import scan
+from umup_diag.measure.checkpoint.checkpoint import select
+from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.scan import scan
 import torch
 from umup_diag.numerics.histogram import CodeHistogram
 CodeHistogram.of(torch.zeros(8, dtype=torch.bfloat16))

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from umup_diag.measure.builtin_ops import BUILTIN_OPS, attention_by_autograd
-from umup_diag.measure.monte_carlo import (
+from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS, attention_by_autograd
+from umup_diag.measure.monte_carlo.estimate import (
     PILOT_DRAWS,
     Point,
     Sampler,

@@ -12,8 +12,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from umup_diag.checks.coordcheck.figure import png
 from umup_diag.measure.history import History
-from umup_diag.render.figures import png
 
 MODELS = {"umup": "u-µP, η = 2¹", "mup": "µP, η = 2⁻⁸"}
 RECIPES = {"none": "float32", "workshop": "FP8, plain cast"}

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from umup_diag.judge.series import Sweep
-from umup_diag.judge.slopes import fit
+from umup_diag.checks.coordcheck.series import Sweep
+from umup_diag.checks.coordcheck.slopes import fit
 from umup_diag.measure import sweep
 from umup_diag.measure.corpus import Corpus
 from umup_diag.measure.subject import Subject

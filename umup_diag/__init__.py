@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from umup_diag.measure.record import record
+    from umup_diag.measure.live import record
     from umup_diag.measure.recorder import Recorder
     from umup_diag.numerics import formats
     from umup_diag.numerics.formats import Format
@@ -20,7 +20,7 @@ _HOMES = {
     "Format": "umup_diag.numerics.formats",
     "Recorder": "umup_diag.measure.recorder",
     "quantize": "umup_diag.numerics.quantize",
-    "record": "umup_diag.measure.record",
+    "record": "umup_diag.measure.live",
     "simulate_fp8": "umup_diag.numerics.simulate",
 }
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from umup_diag import checks
+from umup_diag.checks import run as checks
 from umup_diag.errors import InputError
-from umup_diag.judge.gate import Gate, Outcome
-from umup_diag.judge.plan import Plan, Schema, parse, parse_defaults
-from umup_diag.measure import plan_file
+from umup_diag.plans import files as plan_file
+from umup_diag.plans.gate import Gate, Outcome
+from umup_diag.plans.plan import Plan, Schema, parse, parse_defaults
 
 
 def read(path: Path, schemas: Mapping[str, Schema]) -> Plan:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from umup_diag.judge.plan import Plan
-    from umup_diag.judge.result import Finding, Result
+    from umup_diag.checks.result import Finding, Result
+    from umup_diag.plans.plan import Plan
 
 #: Findings of any other kind, and that there is any finding at all.
 REST = "everything-else"
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not paths:
         return
     from umup_diag.errors import InputError
-    from umup_diag.measure import plan_file
+    from umup_diag.plans import files as plan_file
 
     try:
         found = plan_file.find(map(Path, paths))
@@ -71,7 +71,7 @@ class PlanFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """One item per kind that the check can find, and one for the rest."""
         from umup_diag import plan_runs
-        from umup_diag.checks import KINDS
+        from umup_diag.checks.run import KINDS
         from umup_diag.cli.plan_keys import schemas
         from umup_diag.errors import InputError
 
@@ -84,7 +84,8 @@ class PlanFile(pytest.File):
 
     def result(self, plan: "Plan") -> "Result":
         """The plan's result, from one run; its error again for every item."""
-        from umup_diag import checks, plan_runs
+        from umup_diag import plan_runs
+        from umup_diag.checks import run as checks
         from umup_diag.errors import InputError
 
         if self._error is not None:
@@ -108,8 +109,8 @@ class PlanItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail unless every finding of the kind passes; skip a kind that the model has not."""
-        from umup_diag.checks import KINDS
-        from umup_diag.judge.unit_scale import STALE
+        from umup_diag.checks.run import KINDS
+        from umup_diag.checks.unit_scale.judge import STALE
         from umup_diag.testing import demand
 
         assert isinstance(self.parent, PlanFile)

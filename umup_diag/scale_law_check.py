@@ -11,8 +11,8 @@ from umup_diag import strict_json
 from umup_diag.errors import InputError
 
 if TYPE_CHECKING:
-    from umup_diag.judge.result import Result
-    from umup_diag.measure.monte_carlo import Progress
+    from umup_diag.checks.result import Result
+    from umup_diag.measure.monte_carlo.estimate import Progress
 
 Values = tuple[float, ...]
 
@@ -52,13 +52,14 @@ def scale_law(
     Raises:
         InputError: if the op cannot be loaded, called or measured.
     """
-    from umup_diag.judge.law_fit import by_quantity
-    from umup_diag.judge.scale_law import TOLERANCE, judge_scale_law
+    from umup_diag.checks.scale_law.judge import TOLERANCE, judge_scale_law
+    from umup_diag.checks.scale_law.law_fit import by_quantity
     from umup_diag.measure import environment
-    from umup_diag.measure.builtin_ops import BUILTIN_OPS
-    from umup_diag.measure.monte_carlo import Sampler, measure
-    from umup_diag.measure.ops import user_sampler
-    from umup_diag.render import json, report
+    from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS
+    from umup_diag.measure.monte_carlo.estimate import Sampler, measure
+    from umup_diag.measure.monte_carlo.ops import user_sampler
+    from umup_diag.report import folder as report
+    from umup_diag.report import json
 
     over = dict(over or {})
     notes: list[str] = []

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from umup_diag.judge.result import Finding
+    from umup_diag.checks.result import Finding
 
 __all__ = ["assert_fits_fp8", "assert_unit_scale", "assert_width_stable"]
 
@@ -55,8 +55,8 @@ def assert_unit_scale(
     __tracebackhide__ = True  # pytest then shows the line of the test
     import warnings
 
-    from umup_diag.judge.unit_scale import STALE, ScaleException, judge_rows
-    from umup_diag.measure.init_scale import observe
+    from umup_diag.checks.unit_scale.judge import STALE, ScaleException, judge_rows
+    from umup_diag.measure.init_pass import observe
     from umup_diag.measure.subject import next_token_loss
 
     _, rows = observe(model, partial(loss or next_token_loss, model, batch))
@@ -107,7 +107,7 @@ def assert_width_stable(
     __tracebackhide__ = True
     import torch
 
-    from umup_diag.judge import coordcheck
+    from umup_diag.checks.coordcheck import judge as coordcheck
     from umup_diag.measure import sweep
     from umup_diag.measure.corpus import Corpus
     from umup_diag.measure.subject import Subject, next_token_loss
@@ -168,8 +168,8 @@ def assert_fits_fp8(
         InputError: for an unknown format or kind, or if there is no linear layer.
     """
     __tracebackhide__ = True
-    from umup_diag.judge.result import Finding, Verdict
-    from umup_diag.measure.init_scale import gradients_kept
+    from umup_diag.checks.result import Finding, Verdict
+    from umup_diag.measure.init_pass import gradients_kept
     from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
     from umup_diag.measure.subject import next_token_loss
     from umup_diag.numerics import formats as known
@@ -211,8 +211,8 @@ def assert_fits_fp8(
 def demand(findings: "Sequence[Finding]", what: str) -> None:
     """Raise unless every finding passes, and there is one."""
     __tracebackhide__ = True
-    from umup_diag.judge.result import Verdict
-    from umup_diag.render.sentences import sentence
+    from umup_diag.checks.result import Verdict
+    from umup_diag.report.sentences import sentence
 
     if not findings:
         raise AssertionError("nothing was judged: the model has no layer with a weight")

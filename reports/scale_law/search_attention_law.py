@@ -15,9 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from umup_diag.judge.law_fit import Measurements, by_quantity, fit_family, fit_worst_error
-from umup_diag.measure.builtin_ops import BUILTIN_OPS
-from umup_diag.measure.monte_carlo import measure
+from umup_diag.checks.scale_law.law_fit import (
+    Measurements,
+    by_quantity,
+    fit_family,
+    fit_worst_error,
+)
+from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS
+from umup_diag.measure.monte_carlo.estimate import measure
 from umup_diag.scaling.interpolation import Family, Limit, Term, parameter
 from umup_diag.scaling.op_theory import theory_of
 from umup_diag.scaling.scale_laws import LAWS

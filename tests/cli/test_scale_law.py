@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from umup_diag.checks.scale_law.ranges import parse_over, parse_values
 from umup_diag.cli import main
-from umup_diag.cli.ranges import parse_over, parse_values
 from umup_diag.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import reference_model
 from reference_model.llama import Llama
 from umup_diag.errors import InputError
-from umup_diag.measure.init_scale import observe
+from umup_diag.measure.init_pass import observe
 from umup_diag.measure.wiring import Flow, Wiring
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.unit_expectations import Attention, query_gradient

@@ -10,7 +10,7 @@ import pytest
     ("modules", "never"),
     [
         ("umup_diag.numerics.formats, umup_diag.numerics.rounding", {"torch", "numpy", "numba"}),
-        ("umup_diag.render.formats_table", {"torch", "numba"}),
+        ("umup_diag.report.formats_table", {"torch", "numba"}),
         ("umup_diag.numerics.histogram, umup_diag.numerics.simulate", {"numba"}),
     ],
 )

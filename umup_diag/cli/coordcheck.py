@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from umup_diag import checks
+from umup_diag.checks import run as checks
 from umup_diag.cli.options import Widths, alone, common
 from umup_diag.cli.terminal import bars, resumable, tell
 
@@ -97,11 +97,11 @@ def coordcheck(
     **options: Any,
 ) -> None:
     """Train a few steps at several widths, and hold each tensor's growth to µP's."""
+    from umup_diag.checks.coordcheck import view as telling
     from umup_diag.measure import environment, sweep
     from umup_diag.measure.corpus import Corpus
     from umup_diag.measure.subject import Subject
-    from umup_diag.render import report
-    from umup_diag.render import text as telling
+    from umup_diag.report import folder as report
 
     where = environment.device(device)
     if resume is None:

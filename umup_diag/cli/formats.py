@@ -8,7 +8,7 @@ import click
 def formats(values: tuple[float, ...]) -> None:
     """Tell every number format's limits, and what each of VALUES becomes in it."""
     from umup_diag.cli.terminal import stdout
-    from umup_diag.render.formats_table import formats_table, value_table
+    from umup_diag.report.formats_table import formats_table, value_table
 
     console = stdout(width=140)
     for table in [value_table(value) for value in values] or [formats_table()]:

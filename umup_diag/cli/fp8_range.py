@@ -11,7 +11,7 @@ from umup_diag.cli.options import common
 from umup_diag.cli.terminal import bars, tell
 
 if TYPE_CHECKING:
-    from umup_diag.judge.fp8_range import Question
+    from umup_diag.checks.fp8_range.judge import Question
     from umup_diag.measure.snapshot import Snapshot
 
 
@@ -108,11 +108,11 @@ def fp8_range(
     SOURCES are checkpoints (safetensors, .pt, a sharded or a torch.distributed folder), several of
     one run for a trend, or one folder that `umup-diag record` wrote.
     """
-    from umup_diag import checks
-    from umup_diag.judge import fp8_range as check
+    from umup_diag.checks import run as checks
+    from umup_diag.checks.fp8_range import judge as check
+    from umup_diag.checks.fp8_range import view as telling
     from umup_diag.measure import environment
-    from umup_diag.render import fp8_range as telling
-    from umup_diag.render import report
+    from umup_diag.report import folder as report
 
     asked: dict[str, Any] = {
         "formats": formats,
@@ -158,8 +158,10 @@ def _read(
     **loading: Any,
 ) -> tuple[list["Snapshot"], list[str]]:
     """The snapshots of a recording, of checkpoints, or of checkpoints loaded into a model."""
-    from umup_diag.measure import checkpoint_folder, checkpoint_scan, checkpoint_trial
-    from umup_diag.measure.checkpoint import in_order, select
+    from umup_diag.measure.checkpoint import folder as checkpoint_folder
+    from umup_diag.measure.checkpoint import scan as checkpoint_scan
+    from umup_diag.measure.checkpoint import trial as checkpoint_trial
+    from umup_diag.measure.checkpoint.checkpoint import in_order, select
     from umup_diag.measure.history import History
 
     model = loading.pop("model")

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from umup_diag import checks, plan_runs
+from umup_diag import plan_runs
+from umup_diag.checks import run as checks
 from umup_diag.cli.plan_keys import schemas
 from umup_diag.cli.terminal import bars
 from umup_diag.errors import InputError
-from umup_diag.measure import plan_file
+from umup_diag.plans import files as plan_file
 
 if TYPE_CHECKING:
-    from umup_diag.judge.gate import Gate
+    from umup_diag.plans.gate import Gate
 
 FORMATS = ("text", "json", "github", "junit")
 
@@ -71,9 +72,9 @@ def gate(*, plans: tuple[Path, ...], form: str, out: Path, init: str | None, wid
 
 def _keep(ended: "Gate", out: Path) -> None:
     """Write the gate's own files, and the job summary where GitHub asks for one."""
-    from umup_diag.render import gate as telling
-    from umup_diag.render import json
-    from umup_diag.render.junit import junit
+    from umup_diag.plans import text as telling
+    from umup_diag.plans.junit import junit
+    from umup_diag.report import json
 
     markdown = telling.markdown(ended)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -92,9 +93,9 @@ def _keep(ended: "Gate", out: Path) -> None:
 def _print(ended: "Gate", form: str, out: Path) -> None:
     from rich.console import Console
 
-    from umup_diag.render import gate as telling
-    from umup_diag.render.github import github
-    from umup_diag.render.junit import junit
+    from umup_diag.plans import text as telling
+    from umup_diag.plans.github import github
+    from umup_diag.plans.junit import junit
 
     match form:
         case "json":
@@ -112,7 +113,7 @@ def _print(ended: "Gate", form: str, out: Path) -> None:
 
 def _write_first(model: str, plans: tuple[Path, ...], width: int) -> Path:
     """Look at a model once, and write down as a plan what there is to see."""
-    from umup_diag.render.first_plan import first_plan
+    from umup_diag.checks.unit_scale.first_plan import first_plan
 
     path = plans[0] if plans else plan_file.FOLDER / "unit_scale.toml"
     if len(plans) > 1 or path.is_dir():

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from umup_diag.checks import RUNNERS
-from umup_diag.cli.ranges import Values, parse_values
+from umup_diag.checks.run import RUNNERS
+from umup_diag.checks.scale_law.ranges import Values, parse_values
 from umup_diag.errors import InputError
-from umup_diag.judge.plan import Key, Schema, exceptions
+from umup_diag.plans.plan import Key, Schema, exceptions
 
 #: Check → the commands whose options its plan takes: fp8-range judges a run that it records first.
 _COMMANDS = {"fp8-range": ("record", "fp8-range")}

@@ -87,7 +87,8 @@ def record(
 
     In a training loop of your own: with umup_diag.record(model, every=100, to="reports/run").
     """
-    from umup_diag import checks, strict_json
+    from umup_diag import strict_json
+    from umup_diag.checks import run as checks
     from umup_diag.measure import environment, sweep
     from umup_diag.measure.long_run import LongRun
     from umup_diag.measure.subject import Subject

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from umup_diag.checks.scale_law.ranges import parse_over
 from umup_diag.cli.options import common
-from umup_diag.cli.ranges import parse_over
 from umup_diag.cli.terminal import bars, tell
 
 
@@ -61,8 +61,8 @@ def scale_law(
     umup-diag scale-law attention --no-causal --over s=64..4096 d_head=16..128 alpha=1/4..4
     """
     from umup_diag import scale_law_check
-    from umup_diag.render.report import PAGE
-    from umup_diag.render.scale_law import terminal
+    from umup_diag.checks.scale_law.view import terminal
+    from umup_diag.report.folder import PAGE
 
     label = f"measuring {op}"
     with bars({label: None}, silent=as_json or quiet) as step:

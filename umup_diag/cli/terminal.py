@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from umup_diag.judge.result import Result
+    from umup_diag.checks.result import Result
 
 
 class Step(Protocol):
@@ -77,8 +77,8 @@ def tell(
     result: "Result", page: Path, table: Callable[[], Any], *, as_json: bool, quiet: bool
 ) -> None:
     """Print the result: as JSON and nothing else, as its verdict, or as its table and page."""
-    from umup_diag.render import json
-    from umup_diag.render import text as telling
+    from umup_diag.checks.coordcheck import view as telling
+    from umup_diag.report import json
 
     if as_json:
         click.echo(json.dumps(result))

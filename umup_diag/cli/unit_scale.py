@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from umup_diag import checks
+from umup_diag.checks import run as checks
 from umup_diag.cli.options import common
 from umup_diag.cli.terminal import bars, tell
 
@@ -84,8 +84,8 @@ def unit_scale(
     *, model: str, out: Path, every: bool, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Look at each tensor's RMS at init, and hold it to 1 or to what u-µP says instead."""
-    from umup_diag.render import report
-    from umup_diag.render import unit_scale as telling
+    from umup_diag.checks.unit_scale import view as telling
+    from umup_diag.report import folder as report
 
     labels = {width: f"width {width:>5}" for width in options["width"]}
     totals = dict.fromkeys(labels.values(), options["seeds"])

@@ -14,10 +14,10 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from umup_diag.errors import InputError
-from umup_diag.measure import torch_file
 from umup_diag.measure.batches import Batches
+from umup_diag.measure.checkpoint import torch_file
 from umup_diag.measure.history import History
-from umup_diag.measure.record import LiveRecording, record
+from umup_diag.measure.live import LiveRecording, record
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
 from umup_diag.numerics.simulate import simulate_fp8

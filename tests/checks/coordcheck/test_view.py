@@ -1,0 +1,127 @@
+import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from umup_diag import strict_json
+from umup_diag.checks.coordcheck import figure as figures
+from umup_diag.checks.coordcheck import view as text
+from umup_diag.checks.coordcheck.causes import explain
+from umup_diag.checks.coordcheck.finding import SlopeFinding
+from umup_diag.checks.result import Result, Verdict, equivalence
+from umup_diag.report import json as as_json
+from umup_diag.report import page as html
+from umup_diag.report.folder import TELLINGS
+from umup_diag.report.names import collapse
+
+
+def finding(
+    tensor: str, kind: str, slope: float, *, order: int, role: str = "hidden"
+) -> SlopeFinding:
+    accepted = (-0.15, 0.15)
+    interval = (slope - 0.05, slope + 0.05)
+    return SlopeFinding(
+        tensor=tensor,
+        kind=kind,
+        step=3 if kind in ("update", "output_change") else 0,
+        role=role,
+        order=order,
+        slope=slope,
+        interval=interval,
+        expected=0.0,
+        band=0.15,
+        accepted=accepted,
+        verdict=equivalence(interval, accepted),
+        points=tuple((width, 2.0 * width**slope) for width in (64, 128, 256)),
+    )
+
+
+def result(*findings: SlopeFinding) -> Result:
+    return Result(
+        command="coordcheck",
+        settings={"model": "m<b>", "optimizer": "adam", "target": "mup", "widths": [64, 256]},
+        environment={"torch": "2"},
+        findings=tuple(explain(findings)),
+        notes=("a note",),
+    )
+
+
+FAULTY = result(
+    finding("embedding", "update", 0.0, order=0, role="input"),
+    finding("layers.0.q", "update", 1.0, order=1),
+    finding("layers.1.q", "update", 0.98, order=2),
+    finding("layers.0.q", "output_change", 0.5, order=1),
+    finding("layers.1.norm", "output_change", 0.5, order=3),
+)
+
+
+def shown(each: Result, *, width: int = 120, every: bool = False) -> str:
+    console = Console(file=StringIO(), width=width)
+    console.print(text.coordcheck(each, every=every))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_the_worst_comes_first_and_the_fix_is_named() -> None:
+    lines = shown(FAULTY).splitlines()
+    assert lines[1].split()[:2] == ["layers.*.q", "(2)"]
+    assert "First offender in forward order: layers.0.q" in shown(FAULTY)
+    assert "learning rate: multiply the learning rate by width^-1" in shown(FAULTY)
+    assert lines[-1] == "coordcheck: FAIL (1 PASS, 4 FAIL)"
+
+
+def test_what_follows_says_from_what() -> None:
+    (norm,) = [f for f in FAULTY.findings if f.tensor == "layers.1.norm"]
+    assert (norm.cause, norm.fix) == ("follows from layers.0.q", None)
+
+
+def test_every_lists_each_finding_by_itself() -> None:
+    assert "layers.1.q " in shown(FAULTY, every=True)
+    assert "(2)" not in shown(FAULTY, every=True)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_tiny_window_keeps_the_verdicts(width: int) -> None:
+    assert "FAIL" in shown(FAULTY, width=width)
+
+
+def test_nothing_judged_is_not_a_pass() -> None:
+    empty = Result(command="coordcheck", settings={}, environment={}, findings=())
+    assert text.verdict(empty).plain == "coordcheck: INCONCLUSIVE (nothing judged)"
+    assert figures.coordcheck(empty) == {}
+
+
+def test_the_figure_is_a_png_and_the_same_each_time() -> None:
+    drawn = figures.coordcheck(FAULTY)
+    assert drawn["coordcheck"].startswith(b"\x89PNG")
+    assert drawn == figures.coordcheck(FAULTY)
+
+
+def test_the_page_escapes_and_needs_no_network() -> None:
+    page = html.page(
+        FAULTY, columns=TELLINGS["coordcheck"].columns, figures={"x": b"png"}, caption=""
+    )
+    assert "m&lt;b&gt;" in page
+    assert "m<b>" not in page
+    assert not [url for url in ("http:", "https:", 'src="/') if url in page]
+    assert page.count("<tr>") >= len(FAULTY.findings)
+
+
+def test_json_is_strict_and_round_trips() -> None:
+    written = json.loads(as_json.dumps(FAULTY))
+    assert written["verdict"] == "FAIL"
+    assert [f["tensor"] for f in written["findings"]] == [f.tensor for f in FAULTY.findings]
+    assert json.loads(strict_json.dumps({"x": [float("nan"), float("-inf"), 1.5]})) == {
+        "x": ["nan", "-inf", 1.5]
+    }
+    assert strict_json.number("inf") == float("inf")
+
+
+def test_names_are_collapsed_over_layers() -> None:
+    names = ["layers.0.q", "layers.11.q", "h2.x", "blocks.3"]
+    assert collapse(names) == ["layers.*.q", "h2.x", "blocks.*"]
+
+
+def test_verdicts_have_their_exit_codes() -> None:
+    assert [verdict.exit_code for verdict in Verdict] == [0, 1, 3]

@@ -1,0 +1,92 @@
+"""The tables, the document and the figures say what the result says."""
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.checks.scale_law.figure import figures
+from umup_diag.checks.scale_law.view import scale_law_findings, terminal
+from umup_diag.report import json as as_json
+from umup_diag.scale_law_check import scale_law
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="module")
+def silu(out: Path) -> Result:
+    return scale_law("gated-silu", relative_error=0.005, out=out)
+
+
+@pytest.fixture(scope="module")
+def attention(out: Path) -> Result:
+    over = {"s": (16, 32, 64), "d_head": (8, 16), "alpha": (0.25, 1.0, 4.0)}
+    return scale_law("attention", over=over, relative_error=0.02, out=out)
+
+
+def text_of(result: Result, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(terminal(result), crop=False)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_pasted_line_is_the_fitted_law(silu: Result) -> None:
+    pasted = [
+        line for line in text_of(silu).splitlines() if line.startswith(("def ", "from math "))
+    ]
+    scope: dict[str, object] = {}
+    exec("\n".join(pasted), scope)
+    law = scope["gated_silu_scale"]
+    assert callable(law)
+    finding = next(f for f in scale_law_findings(silu) if f.kind == "output")
+    assert finding.fitted is not None
+    for point, sigma in zip(finding.measured.points, finding.fitted.predicted, strict=True):
+        assert law(**point) == pytest.approx(sigma, rel=1e-3)
+
+
+def test_the_table_holds_every_quantity_and_law(attention: Result) -> None:
+    text = text_of(attention, width=120)
+    for word in ("output", "gradient of q", "gradient of v", "fitted", "u-µP", "k[seq_len]"):
+        assert word in text
+    assert "far below unit" in text
+    assert text.rstrip().endswith(attention.verdict.value)
+
+
+def test_json_has_strings_for_what_is_not_finite(silu: Result, out: Path) -> None:
+    written = json.loads(as_json.dumps(silu))
+    assert written["schema"] == 1
+    assert written["command"] == "scale-law"
+    assert written["verdict"] == silu.verdict.value
+    (output,) = (f for f in written["findings"] if f["kind"] == "output")
+    assert {law["law"] for law in output["laws"]} == {"gated-silu", "exact"}
+    assert len(output["measured"]) == 13
+    relu = json.loads(as_json.dumps(scale_law("relu", relative_error=0.01, out=out)))
+    assert math.isnan(float(relu["findings"][0]["fitted"]["p_value"]))
+    assert isinstance(relu["findings"][0]["fitted"]["p_value"], str)
+
+
+def test_one_parameter_makes_one_figure_and_three_make_one_per_quantity(
+    silu: Result, attention: Result
+) -> None:
+    (figure,) = figures(silu, tolerance=0.1).values()
+    assert len(figure.axes) == 6
+    drawn = figures(attention, tolerance=0.1)
+    assert set(drawn) == {"output", "gradient_of_q", "gradient_of_k", "gradient_of_v"}
+    for figure in drawn.values():
+        assert len(figure.axes) == 4
+        figure.savefig(io.BytesIO())
+
+
+def test_a_result_of_another_check_is_refused() -> None:
+    other = Finding(tensor="x", kind="output", verdict=Verdict.PASS)
+    result = Result(command="coordcheck", settings={}, environment={}, findings=(other,))
+    with pytest.raises(TypeError, match="not a scale-law finding"):
+        terminal(result)

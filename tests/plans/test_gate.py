@@ -1,0 +1,174 @@
+"""The gate's formats, against parsers of those formats."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from junitparser import Error, Failure, JUnitXml, TestSuite
+from rich.console import Console
+
+from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.checks.unit_scale.judge import ScaleFinding
+from umup_diag.plans import text as telling
+from umup_diag.plans.gate import Gate, Outcome
+from umup_diag.plans.github import github
+from umup_diag.plans.junit import junit
+from umup_diag.plans.plan import Plan
+
+AWKWARD = "a|b<c>&\x1b 100%, x:y%0A\nz"
+
+
+def finding(verdict: Verdict, tensor: str = "head") -> ScaleFinding:
+    return ScaleFinding(
+        tensor=tensor,
+        kind="input",
+        verdict=verdict,
+        width=128,
+        order=0,
+        rms=2.0,
+        interval=(1.9, 2.1),
+        expected=1.0,
+        accepted=(0.707, 1.414),
+        cause="cause",
+        fix="multiply its input by 0.5",
+    )
+
+
+def outcome(
+    name: str, *findings: Finding, error: str | None = None, notes: tuple[str, ...] = ()
+) -> Outcome:
+    path = Path(f"checks/{name}.toml")
+    lines = {"check": 3, "exceptions": 9}
+    plan = Plan(path=path, check="unit-scale", description="", settings={}, lines=lines)
+    result = Result(
+        command="unit-scale", settings={}, environment={}, findings=findings, notes=notes
+    )
+    return Outcome(
+        path=path,
+        plan=plan,
+        result=None if error else result,
+        error=error,
+        out=Path("reports") / name,
+        seconds=1.25,
+    )
+
+
+MIXED = Gate(
+    outcomes=[
+        outcome(
+            "good",
+            finding(Verdict.PASS),
+            notes=("Not judged: x.", "Stale exception head: gone. Remove it."),
+        ),
+        outcome("bad", finding(Verdict.FAIL, AWKWARD), finding(Verdict.PASS)),
+        outcome("open", finding(Verdict.INCONCLUSIVE)),
+        outcome("broken", error="checks/broken.toml:2: unit-scale has no key 'widht'."),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([], 2),
+        (["PASS"], 0),
+        (["PASS", "FAIL"], 1),
+        (["PASS", "INCONCLUSIVE"], 3),
+        (["INCONCLUSIVE", "FAIL"], 1),
+        (["FAIL", "ERROR", "PASS"], 2),
+    ],
+)
+def test_the_gate_fails_closed(statuses: list[str], code: int) -> None:
+    made = [
+        outcome(str(at), error="x") if each == "ERROR" else outcome(str(at), finding(Verdict(each)))
+        for at, each in enumerate(statuses)
+    ]
+    assert Gate(outcomes=made).exit_code == code
+
+
+def test_junit_is_read_by_a_junit_parser() -> None:
+    parsed = JUnitXml.fromstring(junit(MIXED).encode())
+    suites = list(parsed)
+    assert all(isinstance(suite, TestSuite) for suite in suites)
+    assert (parsed.tests, parsed.failures, parsed.errors) == (5, 2, 1)
+    assert [(suite.name, suite.tests, suite.failures, suite.errors) for suite in suites] == [
+        ("checks/good.toml", 1, 0, 0),
+        ("checks/bad.toml", 2, 1, 0),
+        ("checks/open.toml", 1, 1, 0),
+        ("checks/broken.toml", 1, 0, 1),
+    ]
+    bad, opened, broken = (next(iter(suite)) for suite in suites[1:])
+    assert isinstance(bad.result[0], Failure)
+    assert bad.result[0].type == "FAIL"
+    assert "multiply its input by 0.5" in bad.result[0].message
+    assert opened.result[0].type == "INCONCLUSIVE"
+    assert isinstance(broken.result[0], Error)
+    assert "no key 'widht'" in broken.result[0].message
+    assert [len(list(suite)) for suite in suites] == [1, 2, 1, 1]
+
+
+#: As GitHub's runner reads a workflow command (actions/runner, ActionCommand): ``::name
+#: key=value,key=value::data``, data with %25 %0D %0A escaped, properties also %3A %2C.
+COMMAND = re.compile(r"^::(error|warning|notice) ([^:]*)::([^\n\r]*)$")
+
+
+def decode(text: str) -> str:
+    for code, character in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n")):
+        text = text.replace(code, character)
+    return text.replace("%25", "%")
+
+
+def test_annotations_are_workflow_commands() -> None:
+    *lines, last = github(MIXED).splitlines()
+    assert last == "umup-diag gate: ERROR"
+    parsed = []
+    for line in lines:
+        match = COMMAND.match(line)
+        assert match, line
+        level, properties, data = match.groups()
+        fields = dict(pair.split("=", 1) for pair in properties.split(","))
+        parsed.append((level, decode(fields["file"]), fields["line"], decode(data)))
+        assert fields.keys() == {"file", "line", "title"}
+    assert [entry[:3] for entry in parsed] == [
+        ("warning", "checks/good.toml", "9"),
+        ("error", "checks/bad.toml", "3"),
+        ("warning", "checks/open.toml", "3"),
+        ("error", "checks/broken.toml", "3"),
+    ]
+    assert parsed[0][3] == "Stale exception head: gone. Remove it."
+    assert AWKWARD in parsed[1][3]
+
+
+def test_the_markdown_table_is_one() -> None:
+    lines = telling.markdown(MIXED).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table]
+    assert {len(row) for row in cells} == {5}
+    assert re.fullmatch(r" *-+:? *", cells[1][0])
+    assert [row[2].strip() for row in cells[2:]] == ["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
+    assert all("<c>" not in line for line in lines)
+
+
+def test_json_says_the_same() -> None:
+    told = json.loads(telling.dumps(MIXED, base=Path("reports")))
+    assert (told["verdict"], told["exit_code"]) == ("ERROR", 2)
+    assert [plan["verdict"] for plan in told["plans"]] == ["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
+    assert told["plans"][1]["findings"] == {"PASS": 1, "FAIL": 1, "INCONCLUSIVE": 0}
+
+
+def test_the_text_names_tensor_kind_measured_wanted_and_factor() -> None:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(telling.text(MIXED))
+    text = capture.get()
+    wanted = "input at width 128: RMS 2 (1.9…2.1), wanted 0.707…1.41: cause: multiply its input by"
+    assert wanted in text
+    assert "Stale exception head" in text
+    assert text.rstrip().endswith("gate: ERROR")
+
+
+def test_many_offenders_are_counted() -> None:
+    crowd = Gate(outcomes=[outcome("bad", *[finding(Verdict.FAIL)] * 30)])
+    assert len(github(crowd).splitlines()) == telling.LISTED + 2
+    assert "… and 22 more, in reports/bad/report.html" in github(crowd)

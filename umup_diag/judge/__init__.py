@@ -1,1 +1,0 @@
-"""What a recording means: pure functions from a Recording to a Result."""

@@ -1,1 +1,0 @@
-"""How a Result is told: terminal, JSON, figures, a page."""
