@@ -1,41 +1,39 @@
 """The one type that every check returns and every renderer takes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
+from umup_diag.checks.fix import Fix
+from umup_diag.checks.interval import Verdict
 
-class Verdict(StrEnum):
-    """Three outcomes, as in any honest test: noise must not read as success or as failure."""
-
-    PASS = "PASS"
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-    @property
-    def exit_code(self) -> int:
-        """What the command line exits with: 0 pass, 1 fail, 3 inconclusive (2 is bad input)."""
-        return {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}[self]
+__all__ = ["Finding", "Note", "NoteKind", "Result", "Verdict"]
 
 
-def equivalence(interval: tuple[float, float], band: tuple[float, float]) -> Verdict:
-    """Judge an interval against the band of values that count as right.
+class NoteKind(StrEnum):
+    """What a note is about."""
 
-    PASS when the whole interval lies inside the band, FAIL when it lies wholly outside (a
-    non-finite end included), INCONCLUSIVE otherwise: two one-sided tests, so a wide interval can
-    never pass.
+    NOT_JUDGED = "not_judged"  #: what was left out, and why
+    STALE_EXCEPTION = "stale_exception"  #: an exception that nothing needs any more
+    CAUTION = "caution"  #: what to keep in mind when reading the findings
+    REMARK = "remark"  #: what else was found
 
-    Args:
-        interval: lower and upper end of the measured quantity's 95 % interval.
-        band: lower and upper end of what is acceptable, ends included.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What the reader should know and no finding says.
+
+    Attributes:
+        kind: what it is about.
+        text: a sentence or two.
     """
-    low, high = interval
-    if low >= band[0] and high <= band[1]:
-        return Verdict.PASS
-    if high < band[0] or low > band[1]:
-        return Verdict.FAIL
-    return Verdict.INCONCLUSIVE
+
+    kind: NoteKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +42,10 @@ class Finding:
 
     Attributes:
         tensor: the module or parameter it belongs to, as in ``model.named_modules()``.
-        kind: a tensor kind (`umup_diag.measure.recording.Kind`) or an op's input.
+        kind: a tensor kind (`umup_diag.scaling.kinds.Kind`) or a quantity of an op.
         verdict: the outcome.
         cause: why it fails, in words; None when it does not.
+        follows: the tensor whose fault this one follows from; None where it has its own.
         fix: what to change and by how much; None when nothing is known to help.
     """
 
@@ -54,11 +53,30 @@ class Finding:
     kind: str
     verdict: Verdict
     cause: str | None = None
-    fix: str | None = None
+    follows: str | None = None
+    fix: Fix | None = None
+
+    @property
+    def measured(self) -> str:
+        """What was measured and what was wanted, in words; empty where there is no such thing."""
+        return ""
+
+    @property
+    def sentence(self) -> str:
+        """The finding in one sentence, for where there is no table: annotations, assertions."""
+        head = f"{self.tensor} {self.kind}"
+        remedies = [] if self.verdict is Verdict.PASS else [self.cause, self.fix]
+        said = [str(words) for words in (self.measured, *remedies) if words]
+        return ": ".join([head, *(said or [str(self.verdict)])])
 
     def document(self) -> dict[str, Any]:
         """What ``result.json`` says of it."""
-        return asdict(self)
+        document = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        fix = document.pop("fix")
+        return document | {
+            "fix": None if self.fix is None else str(self.fix),
+            "fix_steps": fix,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +88,14 @@ class Result:
         settings: every setting that the findings depend on.
         environment: interpreter, torch, platform and seed.
         findings: one per judged quantity, worst first.
-        notes: what the reader should know and no finding says, one sentence each.
+        notes: what no finding says.
     """
 
     command: str
     settings: Mapping[str, Any]
     environment: Mapping[str, Any]
     findings: tuple[Finding, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Note, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -88,3 +106,21 @@ class Result:
         if Verdict.INCONCLUSIVE in verdicts or not verdicts:
             return Verdict.INCONCLUSIVE
         return Verdict.PASS
+
+    def counts(self) -> str:
+        """Findings by verdict, in words."""
+        verdicts = [finding.verdict for finding in self.findings]
+        return ", ".join(f"{verdicts.count(each)} {each}" for each in Verdict if each in verdicts)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as mappings, sequences as lists."""
+    if isinstance(value, Fix):
+        return value.encode()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

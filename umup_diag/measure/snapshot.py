@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from umup_diag.measure.block_cast import BlockCast
+from umup_diag.numerics.block import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.scaling.kinds import Kind
 

@@ -1,1 +1,1 @@
-"""."""
+"""How any result is shown: terminal, JSON, figures, a page."""

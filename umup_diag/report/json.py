@@ -1,7 +1,4 @@
-"""A Result as JSON, and back on the disk whole or not at all."""
-
-import os
-from pathlib import Path
+"""A Result as JSON."""
 
 from umup_diag import strict_json
 from umup_diag.checks.result import Result
@@ -18,15 +15,8 @@ def dumps(result: Result) -> str:
             "verdict": result.verdict,
             "settings": dict(result.settings),
             "environment": dict(result.environment),
-            "notes": list(result.notes),
+            "notes": [{"kind": note.kind, "text": note.text} for note in result.notes],
             "findings": [finding.document() for finding in result.findings],
         },
         indent=1,
     )
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that no reader ever sees half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)

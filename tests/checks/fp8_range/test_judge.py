@@ -9,7 +9,7 @@ import torch
 from umup_diag.checks.fp8_range.format_fit import Limits
 from umup_diag.checks.fp8_range.judge import Question, RangeFinding, judge
 from umup_diag.checks.result import Result, Verdict
-from umup_diag.measure.block_cast import BLOCK_FORMATS, block_cast
+from umup_diag.numerics.block import SELF_SCALED, BlockCast
 from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.scaling.kinds import Kind
@@ -129,7 +129,7 @@ def test_block_formats_judge_what_they_flush() -> None:
     beside = x.clone()
     beside[:, ::32] = 256.0
     tensors = [
-        seen(label, each, blocks={name: block_cast([each], BLOCK_FORMATS[name])})
+        seen(label, each, blocks={name: BlockCast.of([each], SELF_SCALED[name])})
         for label, each in (("even", x), ("uneven", beside))
     ]
     uneven, even = findings(once(*tensors, formats=(name, "E4M3FN")))

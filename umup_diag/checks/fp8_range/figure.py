@@ -17,7 +17,7 @@ from umup_diag.checks.fp8_range.format_fit import Flag
 from umup_diag.checks.fp8_range.judge import RangeFinding
 from umup_diag.checks.fp8_range.view import ranges
 from umup_diag.checks.result import Result
-from umup_diag.measure.block_cast import BLOCK_FORMATS
+from umup_diag.numerics.block import SELF_SCALED
 from umup_diag.numerics import formats
 from umup_diag.numerics.formats import Format
 from umup_diag.report.names import collapse
@@ -128,7 +128,7 @@ def headroom(result: Result) -> bytes | None:
 def _by_kind(result: Result) -> list[Kin]:
     kinds: dict[str, Kin] = {}
     for finding in ranges(result):
-        if finding.format not in BLOCK_FORMATS and finding.rms > 0:
+        if finding.format not in SELF_SCALED and finding.rms > 0:
             kinds.setdefault(finding.kind, []).append(finding)
     ordered = sorted(kinds, key=kind_order)
     return [sorted(kinds[kind], key=lambda finding: finding.order) for kind in ordered]

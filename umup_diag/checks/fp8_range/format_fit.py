@@ -7,7 +7,7 @@ from math import floor, inf, isfinite, isnan, log2, log10, nan
 from typing import assert_never
 
 from umup_diag.errors import InputError
-from umup_diag.measure.block_cast import BLOCK_FORMATS, BlockCast
+from umup_diag.numerics.block import SELF_SCALED, BlockCast
 from umup_diag.measure.snapshot import TensorHistogram
 from umup_diag.numerics import formats
 from umup_diag.numerics.formats import Format
@@ -92,12 +92,12 @@ def resolve(name: str) -> str:
     """
     wanted = name.strip().upper().replace("-", "_")
     wanted = {"MXFP8": "MXFP8_E4M3", "MXFP6": "MXFP6_E2M3"}.get(wanted, wanted)
-    if wanted in BLOCK_FORMATS:
+    if wanted in SELF_SCALED:
         return wanted
     if wanted.startswith(("MX", "NV")):
         raise InputError(
             f"{name!r} is no block format that is judged here; there are "
-            f"{', '.join(BLOCK_FORMATS).lower()}."
+            f"{', '.join(SELF_SCALED).lower()}."
         )
     return formats.get(name).name
 
@@ -108,7 +108,7 @@ def fit(seen: TensorHistogram, name: str, limits: Limits) -> FormatFit:
     Raises:
         InputError: for a block format of which nothing was measured: a recording keeps no blocks.
     """
-    if name in BLOCK_FORMATS:
+    if name in SELF_SCALED:
         if name not in seen.blocks:
             raise InputError(
                 f"{name.lower()} scales small blocks of elements, and a recording does not keep "
@@ -220,7 +220,7 @@ def explain(flag: Flag, seen: TensorHistogram, found: FormatFit, limits: Limits)
 
 def _fit_blocks(histogram: CodeHistogram, cast: BlockCast, name: str, limits: Limits) -> FormatFit:
     """In a block format every block has its own scale, so only what it flushes can go wrong."""
-    fmt, scaled = BLOCK_FORMATS[name].element, cast.scaled
+    fmt, scaled = SELF_SCALED[name].element, cast.scaled
     underflow = scaled.underflow_fraction(fmt)
     signal = histogram.rms**2 * histogram.finite_count
     noisy = 10 * log10(signal / cast.noise) if signal > 0 and cast.noise else inf

@@ -8,7 +8,7 @@ from typing import Any
 from umup_diag.checks.fp8_range.forecast import Forecast, forecast, in_words
 from umup_diag.checks.fp8_range.format_fit import Flag, FormatFit, Limits, explain, fit, safe_scale
 from umup_diag.checks.result import Finding, Result, Verdict
-from umup_diag.measure.block_cast import BLOCK_FORMATS
+from umup_diag.numerics.block import SELF_SCALED
 from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.numerics import formats
 from umup_diag.scaling.kinds import Kind, kind_order
@@ -110,7 +110,7 @@ class Question:
     @property
     def blocks(self) -> tuple[str, ...]:
         """Block formats among them, which must be measured apart."""
-        return tuple(name for name in self.formats if name in BLOCK_FORMATS)
+        return tuple(name for name in self.formats if name in SELF_SCALED)
 
 
 def judge(
@@ -197,7 +197,7 @@ def _fix(
     if found.flag in (Flag.OK, Flag.NON_FINITE):
         return None
     ways = [f"cast it to {other.format}" for other in others if other.flag is Flag.OK][:1]
-    if found.format not in BLOCK_FORMATS:
+    if found.format not in SELF_SCALED:
         scale = safe_scale(tensor.histogram, formats.get(found.format), limits)
         if scale is not None:
             ways.append(f"scale it by 2^{scale} before the cast")
@@ -208,7 +208,7 @@ def _forecasts(
     points: Sequence[tuple[int | None, float, float]], name: str, question: Question, series: int
 ) -> tuple[Forecast, ...]:
     known = [(step, rms, absmax) for step, rms, absmax in points if step is not None]
-    if len(known) < 3 or name in BLOCK_FORMATS:
+    if len(known) < 3 or name in SELF_SCALED:
         return ()
     fmt, steps = formats.get(name), [step for step, _, _ in known]
     ahead = question.horizon or HORIZON * (steps[-1] - steps[0])
@@ -254,7 +254,7 @@ def _notes(findings: Sequence[RangeFinding]) -> list[str]:
     empty = sum(not finding.count for finding in findings)
     if empty:
         notes.append(f"{empty} of the tensors have no elements.")
-    if any(finding.format in BLOCK_FORMATS for finding in findings):
+    if any(finding.format in SELF_SCALED for finding in findings):
         notes.append(
             "In a block format every few elements have a scale of their own: what is judged is the "
             "share that becomes zero beside a larger neighbour."

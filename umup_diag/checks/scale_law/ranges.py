@@ -1,8 +1,10 @@
 """Ranges of parameters on the command line: ``alpha=1/8..8 s=64,128``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isclose, log2
+from typing import Any
 
 from umup_diag.errors import InputError
 
@@ -77,3 +79,31 @@ def parse_over(tokens: Sequence[str]) -> dict[str, Values]:
             raise InputError(f"--over names {name!r} twice.")
         over[name] = parse_values(values)
     return over
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Parameters and their values, as a type of setting."""
+
+    def parse(self, text: str) -> str:
+        """One token, still as text: `convert` reads all of them together."""
+        return text
+
+    def convert(self, value: Any) -> dict[str, Values]:
+        """From tokens of a command line, or from a table: ``over = {alpha = "1/8..8"}``."""
+        try:
+            if isinstance(value, list | tuple):
+                return parse_over(value)
+            if not isinstance(value, dict):
+                raise ValueError('write a table, as in over = {alpha = "1/8..8", s = [64, 128]}')
+            return {name: self._values(values) for name, values in value.items()}
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @staticmethod
+    def _values(values: Any) -> Values:
+        several = isinstance(values, list | tuple)
+        return parse_values(",".join(map(str, values)) if several else str(values))
+
+
+GRID = Grid()

@@ -1,1 +1,1 @@
-"""."""
+"""Reading weights from files, never executing any."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 
-from umup_diag.measure.block_cast import BLOCK_FORMATS, block_cast
+from umup_diag.numerics.block import SELF_SCALED, BlockCast
 from umup_diag.measure.checkpoint.checkpoint import StoredTensor
 from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.numerics.histogram import CodeHistogram
@@ -40,5 +40,5 @@ def _count(tensor: StoredTensor, order: int, blocks: Sequence[str]) -> TensorHis
         kind=Kind.WEIGHT,
         order=order,
         histogram=reduce(add, map(CodeHistogram.of, tensor.parts()), CodeHistogram.empty()),
-        blocks={name: block_cast(tensor.parts(), BLOCK_FORMATS[name]) for name in blocks},
+        blocks={name: BlockCast.of(tensor.parts(), SELF_SCALED[name]) for name in blocks},
     )

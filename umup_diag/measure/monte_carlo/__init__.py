@@ -1,1 +1,1 @@
-"""."""
+"""Drawing inputs for an op, and measuring what comes out."""

@@ -1,0 +1,72 @@
+"""What an FP8 range check can be asked: of files as a command, of a run that it records in a plan."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from umup_diag.settings import shared
+from umup_diag.settings.option import Settings, option
+from umup_diag.settings.shared import RunSettings, TrainingRunSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeSettings(Settings):
+    """Which formats and tensors, and where each flag begins. Why these: docs/fp8_range.md."""
+
+    formats: str | None = option(
+        "Hold every tensor to the first, show the rest beside it: e4m3fn, e5m2, mxfp8, …",
+        default=None,
+        metavar="A,B,…",
+        default_text="e4m3fn for inputs and weights, e5m2 for gradients, the other beside",
+    )
+    until: int | None = option(
+        "Judge a recording up to this step; 0 is the initialisation.",
+        default=None,
+        at_least=0,
+        metavar="STEP",
+    )
+    include: tuple[str, ...] = option("Judge these tensors alone.", default=(), metavar="PATTERN")
+    exclude: tuple[str, ...] = option("Leave these out.", default=(), metavar="PATTERN")
+    underflow: float = option(
+        "Share of non-zero elements that may become zero.", default=0.1, at_least=0, at_most=1
+    )
+    subnormal: float = option(
+        "Share that may become subnormal.", default=0.5, at_least=0, at_most=1
+    )
+    near: float = option("Octaves from a limit that count as near.", default=1.0, at_least=0)
+    horizon: int | None = option(
+        "Steps to forecast.", default=None, default_text="three times what was seen", at_least=1
+    )
+    strict: bool = option("Near a limit, or going to cross one, fails.", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRangeSettings(RangeSettings, RunSettings):
+    """Checkpoints, or a recording; a checkpoint may be loaded into its model."""
+
+    sources: tuple[Path, ...] = option("Checkpoints, or a recording.", is_argument=True)
+    steps: str | None = option(
+        "Training step of each checkpoint.",
+        default=None,
+        metavar="N,N,…",
+        default_text="what its name says: step-1000",
+    )
+    model: str | None = shared.MODEL.field(
+        default=None,
+        help="Load the checkpoint into this model, train on a few batches without updates, and "
+        "judge inputs and gradients too.",
+    )
+    width: int | None = option(
+        "Width to build --model at.",
+        default=None,
+        default_text="what fits the checkpoint",
+        at_least=1,
+    )
+    batches: int = option("Batches through --model.", default=4, at_least=1)
+    batch_size: int = shared.BATCH_SIZE.field()
+    seq_len: int = shared.SEQ_LEN.field()
+    text: Path | None = shared.TEXT.field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRangeSettings(RangeSettings, TrainingRunSettings):
+    """A training run, recorded and then judged."""

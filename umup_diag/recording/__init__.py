@@ -1,0 +1,7 @@
+"""What was measured: a `Recording` of `Frame`s of `TensorRecord`s, the same for every command."""
+
+from umup_diag.recording.frame import Frame
+from umup_diag.recording.recording import Recording
+from umup_diag.recording.tensor_record import Moments, TensorRecord
+
+__all__ = ["Frame", "Moments", "Recording", "TensorRecord"]

@@ -1,0 +1,55 @@
+"""One moment of one run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from umup_diag import strict_json
+from umup_diag.recording.tensor_record import TensorRecord
+from umup_diag.recording.wiring import Wiring
+
+Point = Mapping[str, float]  #: axis → where on it: width, depth, lr, seed, an op's parameter, …
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """All tensors at one moment of one run.
+
+    Attributes:
+        point: where the run lies on the axes that are swept.
+        step: updates done by then; None where nobody knows, as of a checkpoint without a name.
+        losses: of the forward passes since the frame before, the one of this frame included.
+        records: the tensors, in the order of the forward pass.
+        wiring: who feeds whom; None where it was not looked at.
+    """
+
+    point: Point = field(default_factory=dict)
+    step: int | None = None
+    losses: tuple[float, ...] = ()
+    records: tuple[TensorRecord, ...] = ()
+    wiring: Wiring | None = None
+
+    def encode(self) -> dict[str, Any]:
+        """All but the records, as JSON can hold it."""
+        written: dict[str, Any] = {"point": dict(self.point), "step": self.step}
+        if self.losses:
+            written["losses"] = list(self.losses)
+        if self.wiring is not None:
+            written["wiring"] = self.wiring.encode()
+        return written
+
+    @classmethod
+    def decode(cls, written: Mapping[str, Any], records: tuple[TensorRecord, ...]) -> "Frame":
+        """Read back what was written of `encode`, with the records that stood before it.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: if it is no frame.
+        """
+        wiring = written.get("wiring")
+        return cls(
+            point={str(axis): value for axis, value in written["point"].items()},
+            step=written["step"],
+            losses=tuple(map(strict_json.number, written.get("losses", ()))),
+            records=records,
+            wiring=None if wiring is None else Wiring.decode(wiring),
+        )

@@ -1,0 +1,268 @@
+"""Frames on disk, appended a whole run or a whole step at a time."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from umup_diag import strict_json
+from umup_diag.errors import InputError
+from umup_diag.recording.frame import Frame
+from umup_diag.recording.tensor_record import TensorRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 2
+_EARLIER = 1  # of version 0.1: one schema number for four formats
+
+
+class Recording:
+    """``recording.jsonl``: a header line, then each frame's tensors, a line each, and the frame.
+
+    What is appended together counts together, once its last line is whole: reading after a kill
+    finds exactly the runs, or the steps of a long run, that were finished.
+
+    Attributes:
+        FILE: name of the file in its folder.
+        path: of the file; None for a recording in memory.
+        command: that made it.
+        settings: that it depends on.
+        environment: versions and platform, and what else was found out before measuring.
+        frames: in the order in which they were recorded.
+    """
+
+    FILE = "recording.jsonl"
+
+    def __init__(
+        self,
+        *,
+        command: str,
+        settings: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        frames: Sequence[Frame] = (),
+        path: Path | None = None,
+    ) -> None:
+        self.command, self.settings, self.environment = command, settings, environment
+        self.frames, self.path = list(frames), path
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        command: str,
+        settings: Mapping[str, Any],
+        environment: Mapping[str, Any],
+    ) -> Self:
+        """Start an empty one in a folder; an older one there is replaced.
+
+        Raises:
+            InputError: if the folder cannot be made or written.
+        """
+        path = folder / cls.FILE
+        header = {
+            "schema": SCHEMA,
+            "command": command,
+            "settings": settings,
+            "environment": environment,
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(strict_json.dumps(header) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write to --out {folder}: {error.strerror}.") from None
+        return cls(command=command, settings=settings, environment=environment, path=path)
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder holds a recording."""
+        try:
+            return folder.is_dir() and (folder / cls.FILE).is_file()
+        except OSError:
+            return False  # whoever opens it says why
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the recording in a folder; what a kill left unfinished is passed over.
+
+        Raises:
+            InputError: if there is none, or if it is not one.
+        """
+        return cls._read(folder / cls.FILE, lambda _: True)[0]
+
+    @classmethod
+    def resume(cls, folder: Path, *, until: int | None = None) -> Self:
+        """Read the recording in a folder, and cut off its file what is unfinished.
+
+        Args:
+            folder: that holds it.
+            until: also cut off what follows the first frame of a later step.
+
+        Raises:
+            InputError: if there is none, or if it is not one.
+        """
+
+        def is_kept(frame: Frame) -> bool:
+            return until is None or frame.step is None or frame.step <= until
+
+        path = folder / cls.FILE
+        recording, whole = cls._read(path, is_kept)
+        os.truncate(path, whole)
+        return recording
+
+    @classmethod
+    def _read(cls, path: Path, is_kept: Callable[[Frame], bool]) -> tuple[Self, int]:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"there is no recording {path}: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not a recording of umup-diag: it is no text.") from None
+        try:
+            return cls._parse(path, text, is_kept)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {str(error)[:100]}"
+            raise InputError(f"{path} is not a recording of umup-diag ({reason}).") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    @classmethod
+    def _parse(cls, path: Path, text: str, is_kept: Callable[[Frame], bool]) -> tuple[Self, int]:
+        """The recording, and the length in bytes of what is whole and kept."""
+        lines = text.splitlines(keepends=True)
+        header = json.loads(lines[0]) if lines else {}
+        schema = header.get("schema")
+        if schema == _EARLIER:
+            raise InputError(
+                f"it was recorded by an earlier version of umup-diag (schema {schema}, and this "
+                f"one reads {SCHEMA}); record it again, or judge it with that version."
+            )
+        if schema != SCHEMA:
+            raise ValueError(f"schema {schema!r} is not {SCHEMA}")
+        recording = cls(
+            command=str(header["command"]),
+            settings=dict(header["settings"]),
+            environment=dict(header["environment"]),
+            path=path,
+        )
+        records: list[TensorRecord] = []
+        together: list[Frame] = []
+        read = whole = len(lines[0].encode())
+        for line in lines[1:]:
+            read += len(line.encode())
+            if not line.endswith("\n"):
+                break
+            written = json.loads(line)
+            if "frame" not in written:
+                records.append(TensorRecord.decode(written))
+                continue
+            together.append(Frame.decode(written["frame"], tuple(records)))
+            records = []
+            if written.get("more"):
+                continue
+            if not all(map(is_kept, together)):
+                break
+            recording.frames += together
+            together, whole = [], read
+        return recording, whole
+
+    def append(self, *frames: Frame) -> None:
+        """Add frames that belong together; on return they are on the disk.
+
+        Raises:
+            InputError: if they cannot be written.
+        """
+        if self.path is not None:
+            lines = []
+            for frame in frames:
+                lines += [strict_json.dumps(record.encode()) for record in frame.records]
+                end: dict[str, Any] = {"frame": frame.encode()}
+                lines.append(
+                    strict_json.dumps(end | ({"more": True} if frame is not frames[-1] else {}))
+                )
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write("\n".join(lines) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise InputError(f"cannot write to {self.path}: {error.strerror}.") from None
+        self.frames += frames
+
+    @property
+    def losses(self) -> list[float]:
+        """Of every forward pass, in order."""
+        return [loss for frame in self.frames for loss in frame.losses]
+
+    def runs(self) -> dict[tuple[tuple[str, float], ...], list[Frame]]:
+        """The frames of each point, in order; the key is the point's items."""
+        runs: dict[tuple[tuple[str, float], ...], list[Frame]] = {}
+        for frame in self.frames:
+            runs.setdefault(tuple(frame.point.items()), []).append(frame)
+        return runs
+
+    def __iter__(self) -> Iterator[tuple[Frame, TensorRecord]]:
+        """Every record, with its frame."""
+        return ((frame, record) for frame in self.frames for record in frame.records)
+
+    def select(
+        self,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        until: int | None = None,
+    ) -> "Recording":
+        """The recording up to a step, of some tensors only; in memory.
+
+        Args:
+            include: patterns of names as in a shell; none for all.
+            exclude: patterns of names to leave out, whatever the rest says.
+            until: last step.
+
+        Raises:
+            InputError: if nothing is left.
+        """
+
+        def is_wanted(name: str) -> bool:
+            wanted = not include or any(fnmatchcase(name, pattern) for pattern in include)
+            return wanted and not any(fnmatchcase(name, pattern) for pattern in exclude)
+
+        frames = [
+            replace(frame, records=tuple(r for r in frame.records if is_wanted(r.tensor)))
+            for frame in self.frames
+            if until is None or (frame.step is not None and frame.step <= until)
+        ]
+        if not any(frame.records for frame in frames):
+            raise InputError(f"{self.path} has no snapshot of such a tensor yet.")
+        return Recording(
+            command=self.command,
+            settings=self.settings,
+            environment=self.environment,
+            frames=frames,
+        )
+
+    def frame(self) -> "pd.DataFrame":
+        """A row for each record: the point's axes, the step, and what was measured."""
+        import pandas as pd  # takes half a second, and most commands never make a table
+
+        return pd.DataFrame(
+            {
+                **frame.point,
+                "step": frame.step,
+                "tensor": record.tensor,
+                "kind": str(record.kind),
+                "order": record.order,
+                "fan_in": record.fans.fan_in if record.fans else None,
+                "fan_out": record.fans.fan_out if record.fans else None,
+                "head_dim": record.head_dim,
+                "count": record.statistics.count,
+                "rms": record.statistics.rms,
+                "absmax": record.statistics.absmax,
+                "nonfinite_count": record.statistics.nonfinite_count,
+            }
+            for frame, record in self
+        )

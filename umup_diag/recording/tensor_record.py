@@ -1,0 +1,138 @@
+"""One measured tensor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from umup_diag import strict_json
+from umup_diag.numerics.block import BlockCast
+from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.roles import Fans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """What is kept of a tensor where a histogram would cost more than it tells.
+
+    A sweep over widths keeps moments: its judge asks for nothing else, and the histograms would
+    make its recording six times as large (docs/recording.md).
+
+    Attributes:
+        count: elements, or independent draws.
+        rms: over the finite ones.
+        absmax: over the finite ones; NaN where it was not measured.
+        nonfinite_count: how many are NaN or infinite.
+        relative_error: standard error of `rms` over it, where it is an estimate; else None.
+    """
+
+    count: int
+    rms: float
+    absmax: float = float("nan")
+    nonfinite_count: int = 0
+    relative_error: float | None = None
+
+    @classmethod
+    def of(cls, histogram: CodeHistogram) -> "Moments":
+        """The moments of a histogram."""
+        return cls(
+            count=histogram.count,
+            rms=histogram.rms,
+            absmax=histogram.absmax,
+            nonfinite_count=histogram.nonfinite_count,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRecord:
+    """One tensor at one moment.
+
+    Attributes:
+        tensor: name of the layer, of the parameter where it is no layer's weight, of the tensor in
+            a checkpoint, or of an op.
+        kind: a `Kind`, or a quantity of an op such as ``gradient of q``.
+        statistics: its histogram, or its moments alone.
+        order: place in the forward pass, or in the checkpoint.
+        fans: of the layer's weight; None for what is no parameter's.
+        head_dim: of attention logits; None for others.
+        blocks: block format → what a cast to it does; empty unless it was asked for. Kept in
+            memory only.
+    """
+
+    tensor: str
+    kind: str
+    statistics: CodeHistogram | Moments
+    order: int = 0
+    fans: Fans | None = None
+    head_dim: int | None = None
+    blocks: Mapping[str, BlockCast] = field(default_factory=dict)
+
+    @property
+    def rms(self) -> float:
+        """Over the finite elements."""
+        return self.statistics.rms
+
+    @property
+    def histogram(self) -> CodeHistogram:
+        """Of all elements.
+
+        Raises:
+            TypeError: if moments alone were kept.
+        """
+        if isinstance(self.statistics, Moments):
+            raise TypeError(f"of {self.tensor} ({self.kind}) moments were kept, no histogram")
+        return self.statistics
+
+    def encode(self) -> dict[str, Any]:
+        """As JSON can hold it; histograms by 4 mantissa bits.
+
+        RMS, extremes and all counts for FP8 stay exact, SQNR becomes an estimate.
+        """
+        written: dict[str, Any] = {"tensor": self.tensor, "kind": self.kind, "order": self.order}
+        if self.fans is not None:
+            written |= {"fan_in": self.fans.fan_in, "fan_out": self.fans.fan_out}
+        if self.head_dim is not None:
+            written["head_dim"] = self.head_dim
+        match self.statistics:
+            case CodeHistogram() as histogram:
+                written["histogram"] = histogram.to_json(compact=True)
+            case Moments() as moments:
+                written["moments"] = {
+                    name: getattr(moments, name)
+                    for name in Moments.__dataclass_fields__
+                    if getattr(moments, name) is not None
+                }
+        return written
+
+    @classmethod
+    def decode(cls, written: Mapping[str, Any]) -> "TensorRecord":
+        """Read back what was written of `encode`.
+
+        Raises:
+            KeyError, TypeError, ValueError, InputError: if it is no record.
+        """
+        fans = None
+        if "fan_out" in written:
+            fans = Fans(fan_in=written["fan_in"], fan_out=written["fan_out"])
+        kind = str(written["kind"])
+        return cls(
+            tensor=str(written["tensor"]),
+            kind=Kind(kind) if kind in set(Kind) else kind,
+            statistics=_statistics(written),
+            order=int(written["order"]),
+            fans=fans,
+            head_dim=written.get("head_dim"),
+        )
+
+
+def _statistics(written: Mapping[str, Any]) -> CodeHistogram | Moments:
+    if "histogram" in written:
+        return CodeHistogram.from_json(written["histogram"])
+    moments = written["moments"]
+    floats = ("rms", "absmax", "relative_error")
+    return Moments(
+        **{
+            name: strict_json.number(value) if name in floats else value
+            for name, value in moments.items()
+        }
+    )

@@ -1,0 +1,74 @@
+"""Settings that several commands have; where one differs, it says in what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from umup_diag.settings.option import Option, Settings, Where, option
+from umup_diag.settings.values import Table
+
+MODEL = Option(
+    help="What offers build(width) -> nn.Module.",
+    default="reference_model:umup",
+    metavar="PKG.MOD[:ATTR]",
+)
+BUILD = Option(
+    help="Keyword arguments of build besides the width.",
+    default={},
+    type=Table(),
+    where=Where.PLAN,
+)
+TEXT = Option(
+    help="A file to read as bytes.",
+    default=None,
+    default_text="Python's manual",
+)
+OPTIMIZER = Option(
+    help="adam, adamw or sgd.",
+    default=None,
+    default_text="the model's own, else adam",
+    metavar="NAME",
+)
+LR = Option(
+    help="Learning rate of a named optimizer.",
+    default=None,
+    default_text="the model's, small",
+    at_least=0,
+    is_open=True,
+)
+STEPS = Option(help="Updates.", default=400, at_least=1)
+SEEDS = Option(help="Runs at each width; the intervals come from them.", default=5, at_least=1)
+BATCH_SIZE = Option(help="Sequences in a batch.", default=4, at_least=1)
+SEQ_LEN = Option(help="Tokens in a sequence.", default=128, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
+    """What every command that measures has."""
+
+    seed: int = option("Seed of all random numbers.", default=0, at_least=0)
+    device: str = option("cpu, cuda, cuda:1; auto takes CUDA where there is one.", default="auto")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRunSettings(RunSettings):
+    """A training run of any length, as `umup-diag record` takes it."""
+
+    model: str = MODEL.field()
+    width: int = option("Width to build the model at.", default=256, at_least=1)
+    steps: int = STEPS.field()
+    every: int = option("Record every so many steps.", default=10, at_least=1)
+    optimizer: str | None = OPTIMIZER.field()
+    lr: float | None = LR.field()
+    warmup: int = option("Updates over which the rate rises.", default=0, at_least=0)
+    decay: bool = option("Let the rate fall by a cosine to a tenth.", default=False)
+    batch_size: int = BATCH_SIZE.field(default=8)
+    seq_len: int = SEQ_LEN.field()
+    fp8: str | None = option(
+        "Simulate FP8 in every linear layer: workshop, final, all-e4m3, or a TOML file.",
+        default=None,
+        metavar="RECIPE",
+    )
+    text: Path | None = TEXT.field()
+    build: Mapping[str, Any] = BUILD.field()

@@ -1,0 +1,230 @@
+"""The types of settings: from text on a command line, and from a value in TOML or in Python."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ValueType(Protocol):
+    """How one setting is written."""
+
+    def parse(self, text: str) -> Any:
+        """From the command line; raises ValueError saying what would do."""
+        ...
+
+    def convert(self, value: Any) -> Any:
+        """From a value of TOML or Python, or from one that was converted before.
+
+        Raises:
+            ValueError: saying what would do.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A whole number between bounds that may be met."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def parse(self, text: str) -> int:
+        """Of digits."""
+        return self.convert(int(text))
+
+    def convert(self, value: Any) -> int:
+        """TOML has types: 4.7 is no count, and true is no number."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("write a whole number")
+        _require(value, self.at_least, self.at_most, is_open=False)
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A number between bounds; `is_open` leaves the lower one out."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    is_open: bool = False
+
+    def parse(self, text: str) -> float:
+        """As Python writes it."""
+        return self.convert(float(text))
+
+    def convert(self, value: Any) -> float:
+        """A float, also from a whole number."""
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError("write a number")
+        _require(value, self.at_least, self.at_most, is_open=self.is_open)
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Any text."""
+
+    def parse(self, text: str) -> str:
+        """As it is."""
+        return text
+
+    def convert(self, value: Any) -> str:
+        """As it is."""
+        if not isinstance(value, str):
+            raise ValueError("write a string")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """A path."""
+
+    def parse(self, text: str) -> Path:
+        """As it is."""
+        return Path(text)
+
+    def convert(self, value: Any) -> Path:
+        """From a string."""
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError("write a string")
+        return Path(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Yes or no; on a command line, there or not."""
+
+    def parse(self, text: str) -> bool:
+        """``true`` or ``false``."""
+        if text not in ("true", "false"):
+            raise ValueError("write true or false")
+        return text == "true"
+
+    def convert(self, value: Any) -> bool:
+        """As it is."""
+        if not isinstance(value, bool):
+            raise ValueError("write true or false")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """A list; on a command line, the option again and again."""
+
+    of: ValueType
+
+    def parse(self, text: str) -> Any:
+        """One of them."""
+        return self.of.parse(text)
+
+    def convert(self, value: Any) -> tuple[Any, ...]:
+        """All of them."""
+        if not isinstance(value, list | tuple):
+            raise ValueError("write a list")
+        return tuple(map(self.of.convert, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of TOML, or a mapping."""
+
+    def parse(self, text: str) -> Any:
+        """There is no such option."""
+        raise ValueError(f"{text!r}: a table is written in a plan")
+
+    def convert(self, value: Any) -> dict[str, Any]:
+        """A copy."""
+        if not isinstance(value, dict):
+            raise ValueError("write a table, as in build = {depth = 8}")
+        return dict(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Numbers in a notation of their own, such as ``128..1024``; a list does as well.
+
+    Attributes:
+        name: in usage lines.
+        read: from text; raises ValueError.
+        of: type of the converted value, which is taken as it is.
+    """
+
+    name: str
+    read: Callable[[str], Any]
+    of: type = tuple
+
+    def parse(self, text: str) -> Any:
+        """As `read` does."""
+        return self.read(text)
+
+    def convert(self, value: Any) -> Any:
+        """From text, one number, or a list of numbers."""
+        if isinstance(value, bool | float | dict):
+            raise ValueError("write it as on the command line, or as a list")
+        if isinstance(value, list | tuple):
+            value = ",".join(map(str, value))
+        return self.read(str(value))
+
+
+def _require(value: float, at_least: float | None, at_most: float | None, *, is_open: bool) -> None:
+    below = at_least is not None and (value <= at_least if is_open else value < at_least)
+    if below or (at_most is not None and value > at_most) or value != value:
+        low = "" if at_least is None else f"{at_least}{'<' if is_open else '<='}"
+        range_ = (
+            f"{low}x<={at_most}"
+            if at_most is not None
+            else f"x{'>' if is_open else '>='}{at_least}"
+        )
+        raise ValueError(f"{value} is not in the range {range_}.")
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """``128..4096`` doubles from one to the other; ``128,192,256`` is the list; ascending.
+
+    Raises:
+        ValueError: saying what would do.
+    """
+    try:
+        first, dots, last = text.partition("..")
+        found = _doubling(int(first), int(last)) if dots else list(map(int, text.split(",")))
+    except ValueError:
+        raise ValueError(f"{text!r} is neither like 128..4096 nor like 128,256,512.") from None
+    if not found:
+        raise ValueError(
+            f"{text!r} has no widths: write the smaller first, and the larger as that times a "
+            "power of two."
+        )
+    if min(found) < 1:
+        raise ValueError(f"{text!r}: a width is at least 1.")
+    if len(set(found)) < 2:
+        raise ValueError(f"{text!r} is one width; a slope takes two or more.")
+    return tuple(sorted(set(found)))
+
+
+def _doubling(first: int, last: int) -> list[int]:
+    if first < 1:
+        return [first]
+    found = [first]
+    while found[-1] < last:
+        found.append(2 * found[-1])
+    return found if found[-1] == last else []
+
+
+def width_list(text: str) -> tuple[int, ...]:
+    """``256``, or several as ``128,512``; ascending.
+
+    Raises:
+        ValueError: saying what would do.
+    """
+    try:
+        found = [int(width) for width in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{text!r} is neither like 256 nor like 128,512.") from None
+    if min(found) < 1:
+        raise ValueError(f"{text!r}: a width is at least 1.")
+    return tuple(sorted(set(found)))
+
+
+WIDTHS = Written(name="widths", read=widths)
+WIDTH_LIST = Written(name="width", read=width_list)
