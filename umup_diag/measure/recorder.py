@@ -17,34 +17,13 @@ from umup_diag.measure.backward import in_backward
 from umup_diag.measure.layers import is_layer, tensors
 from umup_diag.measure.weight_sample import WeightSample
 from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind, kind_order
-from umup_diag.scaling.roles import Fans
 
 #: The three that a linear layer's matmuls would cast to FP8.
 MATMUL_KINDS = frozenset({Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT})
 #: Those that compare with the first step.
 CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What was seen of one tensor in one step.
-
-    Attributes:
-        tensor: the layer's name, or a parameter's where it is no layer's weight.
-        kind: of tensor.
-        order: place of the layer in the forward pass.
-        fans: of the layer's weight; None for attention logits.
-        head_dim: of attention logits; None for others.
-        histogram: all elements seen, over repeated calls of the layer.
-    """
-
-    tensor: str
-    kind: Kind
-    order: int
-    fans: Fans | None
-    head_dim: int | None
-    histogram: CodeHistogram
 
 
 @dataclass(slots=True)
@@ -72,8 +51,8 @@ class Recorder:
         recorder = Recorder(model)
         with recorder.step():
             loss(model, batch).backward()
-        for measurement in recorder.take():
-            print(measurement.tensor, measurement.kind, measurement.histogram.rms)
+        for record in recorder.take():
+            print(record.tensor, record.kind, record.rms)
 
     A layer called twice in a step is recorded over both calls; one that is not called, or frozen,
     has no rows of the kinds that it does not produce. Modules that are run a second time inside the
@@ -137,20 +116,20 @@ class Recorder:
             self._step.open = False
             self._first = False
 
-    def take(self) -> list[Measurement]:
-        """What the last step recorded, in forward order."""
+    def take(self) -> list[TensorRecord]:
+        """What the last step recorded, as histograms in forward order."""
         found = []
         for (tensor, kind), histogram in self._step.histograms.items():
             named = self._tensors.get(tensor)
             module = self._names[named.owner] if named else tensor
             found.append(
-                Measurement(
+                TensorRecord(
                     tensor=tensor,
                     kind=kind,
+                    statistics=histogram,
                     order=self._order.get(module, len(self._order)),
                     fans=named.fans if named else None,
                     head_dim=self._step.head_dims.get(tensor),
-                    histogram=histogram,
                 )
             )
         return sorted(found, key=lambda row: (row.order, row.tensor, kind_order(row.kind)))
