@@ -20,10 +20,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from umup_diag.checks.fp8_range.judge import Question, judge
+from umup_diag.checks.fp8_range.judge import judge
+from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.measure.checkpoint.checkpoint import select
-from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.open import open_checkpoint
 from umup_diag.measure.checkpoint.scan import scan
+from umup_diag.recording import Recording
 
 MAX, MIN_NORMAL, FLUSH = 464.0, 2.0**-6, 2.0**-10
 
@@ -58,8 +60,9 @@ def ours(path: Path) -> None:
 
 def ours_judged(path: Path) -> None:
     """Counted, and judged in two formats with the best scale of each."""
-    snapshot = scan(select(open_checkpoint(path)).tensors)
-    judge([snapshot], Question(), settings={}, environment={})
+    frame = scan(select(open_checkpoint(path)).tensors)
+    recording = Recording(command="fp8-range", settings={}, environment={}, frames=[frame])
+    judge(recording, RangeSettings())
 
 
 def weightlens(path: Path) -> None:
@@ -94,13 +97,13 @@ def status(key):
     found = re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())
     return int(found.group(1)) / 1024
 from umup_diag.measure.checkpoint.checkpoint import select
-from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.open import open_checkpoint
 from umup_diag.measure.checkpoint.scan import scan
 import torch
 from umup_diag.numerics.histogram import CodeHistogram
 CodeHistogram.of(torch.zeros(8, dtype=torch.bfloat16))
 before, peak = status("RssAnon"), 0.0
-def look(_):
+def look(*_):
     global peak
     peak = max(peak, status("RssAnon"))
 scan(select(open_checkpoint(Path(sys.argv[1]))).tensors, progress=look)

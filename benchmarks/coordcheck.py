@@ -20,10 +20,14 @@ from umup_diag.measure.training import Schedule, train
 
 def seconds(subject: Subject, corpus: Corpus, *, width: int, seed: int, record: bool) -> float:
     """Wall time of one run."""
-    schedule = Schedule(steps=3, optimizer="adam", lr=None, batch_size=4, seq_len=8, record=record)
+    optimizer, lr = subject.choose_optimizer("adam", None)
+    schedule = Schedule(steps=3, optimizer=optimizer, lr=lr, batch_size=4, seq_len=8, record=record)
     start = time.perf_counter()
     device = torch.device("cpu")
-    train(subject, corpus, schedule, width=width, seed=seed, stream=seed, device=device)
+    for frame in train(
+        subject, corpus, schedule, width=width, seed=seed, stream=seed, device=device
+    ):
+        frame.in_moments()
     return time.perf_counter() - start
 
 

@@ -23,7 +23,7 @@ import torch
 from tests.planted import SAVERS
 from umup_diag.errors import InputError
 from umup_diag.measure.checkpoint.checkpoint import select
-from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.open import open_checkpoint
 from umup_diag.measure.checkpoint.scan import scan
 
 Mutation = Callable[[random.Random, bytearray], bytearray]

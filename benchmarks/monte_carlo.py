@@ -12,21 +12,22 @@ import argparse
 import subprocess
 import sys
 import time
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from umup_diag.checks.scale_law.law_fit import by_quantity
+from umup_diag.checks.scale_law.ranges import grid_points
 from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS, attention_by_autograd
 from umup_diag.measure.monte_carlo.estimate import (
     PILOT_DRAWS,
-    Point,
     Sampler,
     draw_seed,
     draws_needed,
-    measure,
+    estimate_grid,
 )
+from umup_diag.recording.frame import Point
 
 OP = BUILTIN_OPS["attention"]
 THIN: dict[str, tuple[float, ...]] = {
@@ -34,11 +35,6 @@ THIN: dict[str, tuple[float, ...]] = {
     "head_dim": (16, 128),
     "alpha": (1 / 16, 1.0, 16.0),
 }
-
-
-def grid_of(values: dict[str, tuple[float, ...]]) -> list[Point]:
-    """Every combination."""
-    return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
 
 
 def cost(sampler: Sampler, point: Point) -> tuple[float, int]:
@@ -84,7 +80,7 @@ def main() -> None:
     )
     print(f"{'point':>40} {'ours':>16} {'plain loop':>18} {'ratio':>7}")
     totals = np.zeros(2)
-    for point in grid_of(THIN):
+    for point in grid_points(THIN):
         (ours, our_draws), (loop, loop_draws) = cost(OP.sampler, point), cost(plain, point)
         totals += ours, loop
         words = " ".join(f"{name}={value:g}" for name, value in point.items())
@@ -97,11 +93,11 @@ def main() -> None:
     for which in ("ours", "plain"):
         print(f"peak memory of a draw at seq_len 4096, {which}: {peak_mib(which):.0f} MiB")
     if full:
-        points = grid_of(dict(OP.grid))
+        points = grid_points(OP.grid)
         start = time.perf_counter()
-        estimates = measure(OP.sampler, points, relative_error=OP.relative_error)
+        frames = list(estimate_grid(OP.sampler, points, relative_error=OP.relative_error))
         seconds = time.perf_counter() - start
-        worst = max(estimate.relative_error for estimate in estimates)
+        worst = max(float(each.relative_error.max()) for each in by_quantity(frames).values())
         print(
             f"full grid: {len(points)} points in {seconds:.0f} s, worst standard error "
             f"{worst:.2%}, peak memory of the process {own_peak_mib():.0f} MiB"

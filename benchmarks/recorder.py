@@ -53,8 +53,8 @@ def ours(width: int, **kinds: Any) -> Step:
     def step() -> None:
         with recorder.step(**kinds):
             train(lambda: model.loss(batch), optimizer)
-        for seen in recorder.take():
-            assert seen.histogram.rms >= 0
+        for record in recorder.take():
+            assert record.rms >= 0
 
     return step
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from umup_diag.scaling.ops import OPS, Ops
-from umup_diag.scaling.residual import (
+from reference_model.ops import OPS, Ops
+from reference_model.residual import (
     RESIDUAL_RULES,
     ResidualMeaning,
     ResidualShape,

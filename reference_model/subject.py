@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from reference_model.llama import Embedding, HyperParameters, Linear, Llama, LlamaConfig
-from umup_diag.scaling.optimizers import parameter_group
-from umup_diag.scaling.schemes import Scheme
+from umup_diag.scaling.schemes import Scheme, UpdateRule
+
+EPS = 1e-12  #: Adam's ε at the scheme's base width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +60,29 @@ class LlamaSubject:
     def parameter_groups(
         self, model: Llama, *, optimizer: str, lr: float, weight_decay: float = 0.0
     ) -> list[dict[str, Any]]:
-        """One group a parameter, with the rate, ε and weight decay of the scheme."""
-        return [
-            parameter_group(
-                module.weight,
-                self.scheme,
-                module.scales,
-                optimizer=optimizer,
-                lr=lr,
-                width=model.config.width,
-                weight_decay=weight_decay,
-                eps=1e-12,
-            )
-            for module in model.modules()
-            if isinstance(module, Linear | Embedding)
-        ]
+        """One group a parameter, with the rate, ε and weight decay of the scheme.
+
+        PyTorch decays by lr · weight_decay. Schemes with independent weight decay hold that product
+        at ``lr * weight_decay`` for every parameter, width and depth, so it still follows the
+        schedule.
+
+        Args:
+            model: to train.
+            optimizer: adam, adamw or sgd.
+            lr: η, the rate that the scheme's rules multiply.
+            weight_decay: λ.
+        """
+        rule = UpdateRule.SGD if optimizer == "sgd" else UpdateRule.ADAM
+        growth = model.config.width / (self.scheme.base_width or 1)
+        eps = {"eps": EPS * growth**self.scheme.adam_eps} if rule is UpdateRule.ADAM else {}
+        groups = []
+        for module in model.modules():
+            if isinstance(module, Linear | Embedding):
+                factor = module.scales.lr[rule]
+                decay = (
+                    weight_decay / factor if self.scheme.independent_weight_decay else weight_decay
+                )
+                groups.append(
+                    {"params": [module.weight], "lr": lr * factor, "weight_decay": decay, **eps}
+                )
+        return groups

@@ -12,8 +12,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from umup_diag.checks.coordcheck.figure import png
-from umup_diag.measure.history import History
+from umup_diag.recording import Recording
+from umup_diag.report.figure import PALETTE, png
 
 MODELS = {"umup": "u-µP, η = 2¹", "mup": "µP, η = 2⁻⁸"}
 RECIPES = {"none": "float32", "workshop": "FP8, plain cast"}
@@ -57,15 +57,14 @@ def tell(folder: Path, out: Path) -> None:
     """Draw the curves, and write what they end at."""
     out.mkdir(exist_ok=True)
     lines = []
-    colours = dict(zip(RECIPES, sns.color_palette("colorblind"), strict=False))
+    colours = dict(zip(RECIPES, PALETTE, strict=False))
     with sns.axes_style("whitegrid"):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         axes = figure.subplots(1, len(MODELS), sharey=True)
         for ax, (model, title) in zip(axes, MODELS.items(), strict=True):
             final = {}
             for recipe, label in RECIPES.items():
-                path = folder / f"{model}-{recipe}" / History.FILE
-                losses = np.array(History.load(path).losses)
+                losses = np.array(Recording.load(folder / f"{model}-{recipe}").losses)
                 smooth = np.convolve(losses, np.ones(10) / 10, mode="valid")
                 ax.plot(np.arange(10, len(losses) + 1), smooth, label=label, color=colours[recipe])
                 final[recipe] = float(losses[-LAST:].mean())

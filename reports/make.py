@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-import torch
 
-from umup_diag.checks.coordcheck.series import Sweep
+from reports import fp8_training as training_curves
+from umup_diag.checks.coordcheck.measure import measure, resolve
+from umup_diag.checks.coordcheck.series import RecordedSeries
+from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.coordcheck.slopes import fit
-from umup_diag.measure import sweep
-from umup_diag.measure.corpus import Corpus
-from umup_diag.measure.subject import Subject
+from umup_diag.measure.workplace import Workplace
+from umup_diag.report.style import signed
 from umup_diag.scaling import optimizers, schemes
 from umup_diag.scaling.kinds import Kind, kind_order
-from umup_diag.scaling.predictions import Prediction, Theory
+from umup_diag.scaling.predictions import Prediction, WidthTheory
 from umup_diag.scaling.roles import Role
 
 HERE = Path(__file__).parent
@@ -36,15 +36,25 @@ WIDTHS, SEEDS, TOLERANCE = (128, 256, 512, 1024, 2048), 6, 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One row of the table: a scheme, an optimizer, a kind and a role."""
+    """One row of the table.
+
+    Attributes:
+        scheme: of the model.
+        optimizer: it is trained with.
+        kind: of the tensors.
+        role: of the tensors.
+        prediction: of their slope.
+        every: slope of each tensor over all widths, mean over seeds.
+        upper: the same over the upper three widths.
+    """
 
     scheme: str
     optimizer: str
     kind: Kind
     role: Role
     prediction: Prediction
-    every: tuple[float, ...]  # over all widths: mean over seeds, for each tensor of the role
-    upper: tuple[float, ...]  # the same over the upper three
+    every: tuple[float, ...]
+    upper: tuple[float, ...]
 
     @property
     def agrees(self) -> bool:
@@ -63,48 +73,42 @@ class Line:
         if self.prediction.slowest < self.prediction.slope:
             expected = f"{self.prediction.slowest:+.2f}…{expected}"
         spread = f"{min(self.upper):+.2f}…{max(self.upper):+.2f}" if len(self.upper) > 1 else ""
-        means = f"{_signed(np.mean(self.every))} | {_signed(np.mean(self.upper))}"
+        means = " | ".join(signed(float(np.mean(each))) for each in (self.every, self.upper))
         cells = (self.scheme, self.optimizer, self.kind, self.role, expected)
         agrees = "yes" if self.agrees else "**no**"
         return f"| {' | '.join(cells)} | {means} | {spread} | {agrees} |"
 
 
-def _signed(value: np.floating[Any]) -> str:
-    return f"{round(float(value), 2) + 0.0:+.2f}"
-
-
 def lines(scheme: str, optimizer: str) -> Iterator[Line]:
     """Measure one scheme under one optimizer: init, then the first update."""
-    subject, corpus = Subject.load(f"reference_model:{scheme}"), Corpus.load()
-    settings = sweep.plan(
-        subject,
-        corpus,
+    settings = CoordcheckSettings(
+        model=f"reference_model:{scheme}",
         widths=WIDTHS,
         seeds=SEEDS,
-        seed=0,
         steps=1,
         optimizer=optimizer,
-        lr=None,
         batch_size=2,
         seq_len=8,
         target=scheme,
+        device="cpu",
     )
     with TemporaryDirectory() as scratch:
-        recording = sweep.begin(settings, Path(scratch), torch.device("cpu"))
-        sweep.sweep(subject, corpus, settings, recording, device=torch.device("cpu"))
-    measured = Sweep.of(recording.rows)
+        recording = measure(resolve(settings), Workplace(out=Path(scratch)))
+    measured = RecordedSeries.of(recording)
     roles = measured.roles()
-    theory = Theory(scheme=schemes.get(scheme), family=optimizers.get(optimizer).family)
+    theory = WidthTheory(
+        scheme=schemes.get(scheme), update_rule=optimizers.get(optimizer).update_rule
+    )
     groups: dict[tuple[Kind, Role], list[tuple[float, float]]] = {}
-    for tensor, kind, step in measured.rms:
-        role = Role.HIDDEN if kind is Kind.ATTENTION_LOGITS else roles[tensor]
-        if role is not None and not measured.is_zero((tensor, kind, step)):
-            series = measured.log_rms((tensor, kind, step))
+    for key in measured.rms:
+        role = Role.HIDDEN if key.kind is Kind.ATTENTION_LOGITS else roles[key.tensor]
+        if role is not None and not measured.is_zero(key):
+            series = measured.log_rms(key)
             upper = {
                 seed: {width: points[width] for width in WIDTHS[-3:]}
                 for seed, points in series.items()
             }
-            groups.setdefault((kind, role), []).append((fit(series).mean, fit(upper).mean))
+            groups.setdefault((key.kind, role), []).append((fit(series).mean, fit(upper).mean))
     for (kind, role), slopes in sorted(groups.items(), key=lambda item: kind_order(item[0][0])):
         if prediction := theory.predict(kind, role):
             yield Line(
@@ -171,11 +175,9 @@ def scale_law() -> None:
 
 def fp8_training() -> None:
     """Write reports/fp8_training: loss curves in float32 and under a plain cast to FP8."""
-    from reports import fp8_training as figure
-
     with TemporaryDirectory() as scratch:
-        figure.record(Path(scratch))
-        figure.tell(Path(scratch), HERE / "fp8_training")
+        training_curves.record(Path(scratch))
+        training_curves.tell(Path(scratch), HERE / "fp8_training")
 
 
 PARTS: dict[str, Callable[[], None]] = {

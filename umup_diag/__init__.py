@@ -11,14 +11,25 @@ if TYPE_CHECKING:
     from umup_diag.numerics.histogram import CodeHistogram
     from umup_diag.numerics.quantize import quantize
     from umup_diag.numerics.simulate import simulate_fp8
+    from umup_diag.recording import Recording
 
-__all__ = ["CodeHistogram", "Format", "Recorder", "formats", "quantize", "record", "simulate_fp8"]
+__all__ = [
+    "CodeHistogram",
+    "Format",
+    "Recorder",
+    "Recording",
+    "formats",
+    "quantize",
+    "record",
+    "simulate_fp8",
+]
 
 #: Public name → module, imported at first use, so that ``umup-diag --help`` loads no torch.
 _HOMES = {
     "CodeHistogram": "umup_diag.numerics.histogram",
     "Format": "umup_diag.numerics.formats",
     "Recorder": "umup_diag.measure.recorder",
+    "Recording": "umup_diag.recording",
     "quantize": "umup_diag.numerics.quantize",
     "record": "umup_diag.measure.live",
     "simulate_fp8": "umup_diag.numerics.simulate",

@@ -6,13 +6,16 @@ anything that does, before a plan runs.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from umup_diag.checks.result import Finding, Result
-    from umup_diag.plans.plan import Plan
+from umup_diag.checks import CHECKS
+from umup_diag.checks.result import Finding, NoteKind, Result
+from umup_diag.errors import InputError
+from umup_diag.plans import files, gate
+from umup_diag.plans.plan import Plan
+from umup_diag.testing import demand
 
 #: Findings of any other kind, and that there is any finding at all.
 REST = "everything-else"
@@ -41,11 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     paths = config.getoption("--umup-plans")
     if not paths:
         return
-    from umup_diag.errors import InputError
-    from umup_diag.plans import files as plan_file
-
     try:
-        found = plan_file.find(map(Path, paths))
+        found = files.find(map(Path, paths))
     except InputError as error:
         raise pytest.UsageError(f"--umup-plans: {error}") from None
     config.stash[_PLANS] = frozenset(path.resolve() for path in found)
@@ -65,35 +65,26 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "PlanFile 
 class PlanFile(pytest.File):
     """A plan: read when collected, run when its first item is."""
 
-    _result: "Result | None" = None
+    _result: Result | None = None
     _error: Exception | None = None
 
     def collect(self) -> Iterator[pytest.Item]:
         """One item per kind that the check can find, and one for the rest."""
-        from umup_diag import plan_runs
-        from umup_diag.checks.run import KINDS
-        from umup_diag.cli.plan_keys import schemas
-        from umup_diag.errors import InputError
-
         try:
-            plan = plan_runs.read(self.path, schemas())
+            plan = gate.read(self.path, CHECKS)
         except InputError as error:
             raise self.CollectError(str(error)) from None
-        for kind in (*KINDS.get(plan.check, ()), REST):
+        for kind in (*plan.check.kinds, REST):
             yield PlanItem.from_parent(self, name=kind, plan=plan)
 
-    def result(self, plan: "Plan") -> "Result":
+    def result(self, plan: Plan) -> Result:
         """The plan's result, from one run; its error again for every item."""
-        from umup_diag import plan_runs
-        from umup_diag.checks import run as checks
-        from umup_diag.errors import InputError
-
         if self._error is not None:
             raise self._error
         if self._result is None:
-            out = plan_runs.folder(plan, Path(self.config.getoption("--umup-out")))
+            out = gate.folder(plan, Path(self.config.getoption("--umup-out")))
             try:
-                self._result = checks.run(plan, out)
+                self._result = gate.run(plan, out)
             except InputError as error:
                 self._error = error
                 raise
@@ -103,38 +94,32 @@ class PlanFile(pytest.File):
 class PlanItem(pytest.Item):
     """The findings of one kind."""
 
-    def __init__(self, *, plan: "Plan", **kwargs: Any) -> None:
+    def __init__(self, *, plan: Plan, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
 
     def runtest(self) -> None:
         """Fail unless every finding of the kind passes; skip a kind that the model has not."""
-        from umup_diag.checks.run import KINDS
-        from umup_diag.checks.unit_scale.judge import STALE
-        from umup_diag.testing import demand
-
         assert isinstance(self.parent, PlanFile)
         result = self.parent.result(self.plan)
-        known = KINDS.get(self.plan.check, ())
+        known = self.plan.check.kinds
         findings: list[Finding] = [
             each
             for each in result.findings
             if (each.kind not in known if self.name == REST else each.kind == self.name)
         ]
         for note in result.notes:
-            if self.name == REST and note.startswith(STALE):
+            if self.name == REST and note.kind is NoteKind.STALE_EXCEPTION:
                 self.warn(pytest.PytestWarning(f"{self.plan.path}: {note}"))
         if findings:
-            demand(findings, f"fails {self.plan.check}")
+            demand(findings, f"fails {self.plan.check.name}")
         elif self.name != REST:
             pytest.skip(f"nothing of kind {self.name} was found")
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """An assertion's or an input error's own words, without a traceback."""
-        from umup_diag.errors import InputError
-
         if isinstance(excinfo.value, AssertionError | InputError):
-            return f"{self.plan.path} ({self.plan.check}): {excinfo.value}"
+            return f"{self.plan.path} ({self.plan.check.name}): {excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:

@@ -8,17 +8,24 @@
 Importing this module imports no torch; calling its functions does.
 """
 
-import math
-import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from umup_diag.checks.coordcheck import COORDCHECK
+from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.fp8_range import FP8_RANGE
+from umup_diag.checks.fp8_range.settings import RangeSettings
+from umup_diag.checks.result import Finding, NoteKind, Verdict
+from umup_diag.checks.unit_scale import UNIT_SCALE
+from umup_diag.checks.unit_scale.exceptions import ScaleException
+from umup_diag.checks.unit_scale.settings import UnitScaleSettings
+from umup_diag.errors import InputError
+from umup_diag.settings.nearest import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from umup_diag.checks.result import Finding
 
 __all__ = ["assert_fits_fp8", "assert_unit_scale", "assert_width_stable"]
 
@@ -32,7 +39,7 @@ def assert_unit_scale(
     *,
     loss: Loss | None = None,
     exceptions: Mapping[str, tuple[float, float]] | None = None,
-    tolerance: float = math.sqrt(2),
+    tolerance: float = UnitScaleSettings.tolerance,
 ) -> None:
     """Assert that every tensor's RMS at init is 1, or what u-µP says instead.
 
@@ -53,13 +60,11 @@ def assert_unit_scale(
         InputError: if the loss does not depend on the model, or an exception is no range.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
-    import warnings
-
-    from umup_diag.checks.unit_scale.judge import STALE, ScaleException, judge_rows
+    from umup_diag.checks.unit_scale.judge import judge
     from umup_diag.measure.init_pass import observe
     from umup_diag.measure.subject import next_token_loss
+    from umup_diag.recording import Recording
 
-    _, rows = observe(model, partial(loss or next_token_loss, model, batch))
     ranges = []
     for name, (low, high) in (exceptions or {}).items():
         tensor, _, kind = name.partition(":")
@@ -68,11 +73,15 @@ def assert_unit_scale(
                 tensor=tensor, kind=kind or None, low=low, high=high, reason="given to the test"
             )
         )
-    findings, notes = judge_rows(rows, tolerance=tolerance, exceptions=ranges, alone=True)
-    for note in notes:
-        if note.startswith(STALE):
-            warnings.warn(note, stacklevel=2)
-    demand(findings, "is not at unit scale")
+    settings = UnitScaleSettings(tolerance=tolerance, exceptions=tuple(ranges))
+    frame = observe(model, partial(loss or next_token_loss, model, batch))
+    result = judge(
+        Recording(command=UNIT_SCALE.name, settings={}, environment={}, frames=[frame]), settings
+    )
+    for note in result.notes:
+        if note.kind is NoteKind.STALE_EXCEPTION:
+            warnings.warn(note.text, stacklevel=2)
+    demand(result.findings, "is not at unit scale")
 
 
 def assert_width_stable(
@@ -84,8 +93,8 @@ def assert_width_stable(
     batches: Callable[..., Iterable[Any]] | None = None,
     optimizer: "Callable[[Any], Any] | str" = "adam",
     lr: float | None = None,
-    seeds: int = 5,
-    steps: int = 3,
+    seeds: int = CoordcheckSettings.seeds,
+    steps: int = CoordcheckSettings.steps,
 ) -> None:
     """Assert that every tensor grows with width as its scheme says: a coord check.
 
@@ -107,40 +116,35 @@ def assert_width_stable(
     __tracebackhide__ = True
     import torch
 
-    from umup_diag.checks.coordcheck import judge as coordcheck
-    from umup_diag.measure import sweep
+    from umup_diag.checks.coordcheck.judge import judge
+    from umup_diag.checks.coordcheck.measure import complete, sweep
     from umup_diag.measure.corpus import Corpus
     from umup_diag.measure.subject import Subject, next_token_loss
+    from umup_diag.recording import Recording
 
-    named = isinstance(optimizer, str)
+    name, own = (optimizer, None) if isinstance(optimizer, str) else (None, optimizer)
     subject = Subject(
         name=getattr(build, "__qualname__", "build"),
         build=build,
         loss=loss or next_token_loss,
         batches=batches,
-        optimizer=None if isinstance(optimizer, str) else optimizer,
+        optimizer=own,
         target=target,
     )
-    corpus = Corpus.load()
-    settings = sweep.plan(
+    settings = complete(
+        CoordcheckSettings(
+            model=subject.name,
+            widths=tuple(widths),
+            optimizer=name,
+            lr=lr,
+            steps=steps,
+            seeds=seeds,
+        ),
         subject,
-        corpus,
-        widths=tuple(sorted(widths)),
-        seeds=seeds,
-        seed=0,
-        steps=steps,
-        optimizer=str(optimizer) if named else None,
-        lr=lr,
-        batch_size=1,
-        seq_len=16,
-        target=target,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        device = torch.device("cpu")
-        recording = sweep.begin(settings, Path(folder), device)
-        sweep.sweep(subject, corpus, settings, recording, device=device)
-        result = coordcheck.judge(recording)
-    demand(result.findings, "is not stable over width")
+    recording = Recording(command=COORDCHECK.name, settings={}, environment={})
+    sweep(subject, Corpus.load(), settings, recording, device=torch.device("cpu"))
+    demand(judge(recording, settings).findings, "is not stable over width")
 
 
 def assert_fits_fp8(
@@ -149,7 +153,7 @@ def assert_fits_fp8(
     *,
     loss: Loss | None = None,
     formats: Mapping[str, str] | None = None,
-    max_underflow: float = 0.1,
+    max_underflow: float = RangeSettings.underflow,
 ) -> None:
     """Assert that every matmul operand fits in FP8 as it is, without scaling, for this batch.
 
@@ -160,66 +164,47 @@ def assert_fits_fp8(
         model: as it is; its gradients are left as they were.
         batch: what `loss` takes.
         loss: as for `assert_unit_scale`.
-        formats: kind → format by name; None for E4M3 inputs and weights and E5M2 gradients.
+        formats: kind → format by name; for other kinds, what `umup-diag fp8-range` holds them to.
         max_underflow: share of the non-zero elements.
 
     Raises:
-        AssertionError: naming every tensor that does not fit.
-        InputError: for an unknown format or kind, or if there is no linear layer.
+        AssertionError: naming every tensor that does not fit, or if there is no linear layer.
+        InputError: for an unknown format or kind.
     """
     __tracebackhide__ = True
-    from umup_diag.checks.result import Finding, Verdict
+    from umup_diag.checks.fp8_range.judge import judge
     from umup_diag.measure.init_pass import gradients_kept
-    from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
+    from umup_diag.measure.recorder import Recorder
     from umup_diag.measure.subject import next_token_loss
-    from umup_diag.numerics import formats as known
-    from umup_diag.scaling.kinds import Kind
+    from umup_diag.recording import Frame, Recording
 
-    chosen = {Kind.INPUT: "e4m3fn", Kind.WEIGHT: "e4m3fn", Kind.GRAD_OUTPUT: "e5m2"}
-    chosen |= {Kind(kind): name for kind, name in (formats or {}).items()}
+    held_to = dict(formats or {})
+    for kind in held_to:
+        if kind not in FP8_RANGE.kinds:
+            raise InputError(f"there is no kind {kind!r}{nearest(kind, map(str, FP8_RANGE.kinds))}")
     recorder = Recorder(model)
-    with gradients_kept(model), recorder.step(MATMUL_KINDS):
+    with gradients_kept(model), recorder.step():
         (loss or next_token_loss)(model, batch).backward()
-    findings = []
-    for seen in recorder.take():
-        fmt, histogram = known.get(chosen[seen.kind]), seen.histogram
-        over, under = histogram.overflow_fraction(fmt), histogram.underflow_fraction(fmt)
-        bad = [
-            f"{share:.1%} {what}"
-            for share, limit, what in (
-                (over, 0.0, "overflows"),
-                (under, max_underflow, "underflows to zero"),
-            )
-            if share > limit
-        ]
-        if histogram.nonfinite_count:
-            bad.append(f"{histogram.nonfinite_count} elements are not finite")
-        findings.append(
-            Finding(
-                tensor=seen.tensor,
-                kind=seen.kind,
-                verdict=Verdict.FAIL if bad else Verdict.PASS,
-                cause=f"{' and '.join(bad)} in {fmt.name}" if bad else None,
-                fix=f"multiply by 2^{histogram.best_scale_log2(fmt)} before the cast"
-                if bad
-                else None,
-            )
+    findings: list[Finding] = []
+    for kind in FP8_RANGE.kinds:
+        records = tuple(record for record in recorder.take() if record.kind == kind)
+        recording = Recording(
+            command=FP8_RANGE.name, settings={}, environment={}, frames=[Frame(records=records)]
         )
+        settings = RangeSettings(formats=held_to.get(kind), underflow=max_underflow)
+        findings += judge(recording, settings).findings
     demand(findings, "does not fit in FP8")
 
 
-def demand(findings: "Sequence[Finding]", what: str) -> None:
+def demand(findings: Sequence[Finding], what: str) -> None:
     """Raise unless every finding passes, and there is one."""
     __tracebackhide__ = True
-    from umup_diag.checks.result import Verdict
-    from umup_diag.report.sentences import sentence
-
     if not findings:
         raise AssertionError("nothing was judged: the model has no layer with a weight")
     offenders = [each for each in findings if each.verdict is not Verdict.PASS]
     if not offenders:
         return
-    lines = [f"{each.verdict}: {sentence(each)}" for each in offenders[:LISTED]]
+    lines = [f"{each.verdict}: {each.sentence}" for each in offenders[:LISTED]]
     if len(offenders) > LISTED:
         lines.append(f"… and {len(offenders) - LISTED} more")
     tensors = f"{len(offenders)} of {len(findings)} tensors"

@@ -8,7 +8,7 @@ and prints the table.
 """
 
 import json
-from itertools import product
+from collections.abc import Mapping
 from math import log
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from umup_diag.checks.scale_law.law_fit import (
     fit_family,
     fit_worst_error,
 )
+from umup_diag.checks.scale_law.ranges import Values, grid_points
 from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS
-from umup_diag.measure.monte_carlo.estimate import measure
-from umup_diag.scaling.interpolation import Family, Limit, Term, parameter
+from umup_diag.measure.monte_carlo.estimate import estimate_grid
+from umup_diag.scaling.interpolation import LawFamily, Limit, Term, formula, parameter
 from umup_diag.scaling.op_theory import theory_of
 from umup_diag.scaling.scale_laws import LAWS
 
@@ -35,17 +36,17 @@ HELD_OUT = {
     "head_dim": (24, 48, 96),
     "alpha": tuple(2 ** (i + 0.5) for i in range(-4, 4)),
 }
-LOG_LENGTH = Term(text="log(seq_len)", of=lambda p: log(p["seq_len"]))
+LOG_LENGTH = formula("log(seq_len)")
 
 
-def candidates(op: str) -> dict[str, Family]:
+def candidates(op: str) -> dict[str, LawFamily]:
     """Families with both limits pinned to their exact values, by what sets the weight."""
     default = theory_of(op, "output", ("seq_len", "head_dim", "alpha")).families[0]
     assert default.lower is not None
     spread, upper, lower = default.ratios[0], Limit(constant_free=False), default.lower
 
-    def family(*more: Term, **pinned: Any) -> Family:
-        return Family(upper=upper, lower=lower, ratios=(spread, *more), **pinned)
+    def family(*more: Term, **pinned: Any) -> LawFamily:
+        return LawFamily(upper=upper, lower=lower, ratios=(spread, *more), **pinned)
 
     return {
         "c=4, k=1 (published weight, exact flat limit)": family(coefficient=4, exponents=(1,)),
@@ -59,11 +60,11 @@ def candidates(op: str) -> dict[str, Family]:
     }
 
 
-def measured(op: str, grid: dict[str, tuple[float, ...]], seed: int) -> Measurements:
+def measured(op: str, over: Mapping[str, Values], seed: int) -> Measurements:
     """The output's scale over a grid."""
-    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    estimates = measure(BUILTIN_OPS[op].sampler, points, relative_error=RELATIVE_ERROR, seed=seed)
-    return by_quantity(estimates)["output"]
+    sampler, grid = BUILTIN_OPS[op].sampler, grid_points(over)
+    frames = estimate_grid(sampler, grid, relative_error=RELATIVE_ERROR, seed=seed)
+    return by_quantity(frames)[op, "output"]
 
 
 def errors(log_sigma: np.ndarray[Any, Any], data: Measurements) -> dict[str, float]:
@@ -77,7 +78,7 @@ def errors(log_sigma: np.ndarray[Any, Any], data: Measurements) -> dict[str, flo
     }
 
 
-def theta(family: Family, values: tuple[float, ...]) -> np.ndarray[Any, Any]:
+def theta(family: LawFamily, values: tuple[float, ...]) -> np.ndarray[Any, Any]:
     """Constants as the bound family takes them."""
     return np.array(
         [log(v) if is_log else v for v, is_log in zip(values, family.logarithmic, strict=True)]
@@ -91,13 +92,17 @@ def main() -> None:
         "relative_error": RELATIVE_ERROR,
     }
     for op in ("attention", "full-attention"):
-        grid = measured(op, dict(BUILTIN_OPS[op].grid), GRID_SEED)
+        grid = measured(op, BUILTIN_OPS[op].grid, GRID_SEED)
         held_out = measured(op, HELD_OUT, HELD_OUT_SEED)
         rows = []
         named = [name for name in (op, f"{op}.refit") if name in LAWS]
         for name in named:
             law = LAWS[name]
-            row: dict[str, Any] = {"law": name, "how": law.source, "expression": law.expression}
+            row: dict[str, Any] = {
+                "law": name,
+                "how": law.source.reference,
+                "expression": law.expression,
+            }
             for label, data in (("grid", grid), ("held_out", held_out)):
                 row[label] = errors(np.log([law(**point) for point in data.points]), data)
             rows.append(row)

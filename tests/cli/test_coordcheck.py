@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.cli.command import ENVIRONMENT, Forked, run, run_process
+
 FILES = ("result.json", "recording.jsonl", "report.html", "coordcheck.png")
 SMALL = ["--widths", "64,128", "--seeds", "3", "--steps", "1"]
 SLOWER = ["--widths", "64,128,256", "--seeds", "4", "--steps", "2"]
@@ -40,17 +41,6 @@ MODULES = {
 }
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def umup_diag(*args: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "umup_diag.cli", *args]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     for name, code in MODULES.items():
@@ -63,7 +53,12 @@ def here(tmp_path: Path) -> Path:
 def test_help_loads_nothing_heavy(here: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "umup_diag.cli", "--help"]
     done = subprocess.run(
-        command, cwd=here, env=environment(), capture_output=True, text=True, check=True
+        command,
+        cwd=here,
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "coordcheck" in done.stdout
     imported = {line.rsplit("|")[-1].strip() for line in done.stderr.splitlines()}
@@ -108,35 +103,20 @@ BAD = [
 
 
 @pytest.mark.parametrize(("args", "message"), BAD, ids=[" ".join(args) for args, _ in BAD])
-def test_bad_input_is_one_clear_error_and_exit_2(
-    args: list[str],
-    message: str,
-    here: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from umup_diag.cli import main
-
+def test_bad_input_is_one_clear_error_and_exit_2(args: list[str], message: str, here: Path) -> None:
     base = [] if args[0] in ("--resume", "--widths", "--steps", "--seeds") else SMALL
-    monkeypatch.chdir(here)
-    monkeypatch.syspath_prepend(str(here))
-    for name in MODULES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(sys, "argv", ["umup-diag", "coordcheck", *base, *args])
-    with pytest.raises(SystemExit) as exit_:
-        main()
-    out, err = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert out == ""
-    assert message in err.replace("\n", " ")
-    assert "Traceback" not in err
+    done = run(here, "coordcheck", *base, *args)
+    assert done.exit_code == 2
+    assert done.out == ""
+    assert message in done.err.replace("\n", " ")
+    assert "Traceback" not in done.err
     assert not list(here.rglob("result.json"))
 
 
 def test_a_users_model_from_the_working_directory(here: Path) -> None:
-    done = umup_diag("coordcheck", "--model", "mymodel", *SMALL, "--optimizer", "sgd", cwd=here)
-    assert done.returncode == 1, done.stderr  # PyTorch's own parametrization is not µP
-    assert "First offender" in done.stdout
+    done = run_process(here, "coordcheck", "--model", "mymodel", *SMALL, "--optimizer", "sgd")
+    assert done.exit_code == 1, done.err  # PyTorch's own parametrization is not µP
+    assert "First offender" in done.out
     out = here / "reports" / "coordcheck"
     assert {path.name for path in out.iterdir()} == set(FILES)
     page = (out / "report.html").read_text()
@@ -144,9 +124,9 @@ def test_a_users_model_from_the_working_directory(here: Path) -> None:
 
 
 def test_json_is_the_result_and_nothing_else(here: Path) -> None:
-    done = umup_diag("coordcheck", *SMALL, "--json", "--model", "mymodel", cwd=here)
-    result = json.loads(done.stdout)
-    assert done.stderr == ""
+    done = run(here, "coordcheck", *SMALL, "--json", "--model", "mymodel")
+    result = json.loads(done.out)
+    assert done.err == ""
     assert result == json.loads((here / "reports/coordcheck/result.json").read_text())
     assert (result["schema"], result["command"]) == (1, "coordcheck")
     finding = result["findings"][0]
@@ -157,55 +137,46 @@ def test_json_is_the_result_and_nothing_else(here: Path) -> None:
 def test_the_same_command_twice_gives_the_same_bytes(here: Path) -> None:
     results = []
     for name in ("first", "second"):
-        umup_diag("coordcheck", "--model", "mymodel", *SMALL, "--out", name, cwd=here)
+        run(here, "coordcheck", "--model", "mymodel", *SMALL, "--out", name)
         results.append([(here / name / file).read_bytes() for file in FILES])
     assert results[0] == results[1]
 
 
 def test_an_unfinished_recording_is_set_aside_not_lost(here: Path) -> None:
     command = ["coordcheck", "--model", "mymodel", *SMALL, "--out", "o"]
-    umup_diag(*command, cwd=here)
+    run(here, *command)
     path = here / "o" / "recording.jsonl"
     path.write_bytes(path.read_bytes()[:-100])
-    umup_diag(*command, cwd=here)
+    run(here, *command)
     assert (here / "o" / "recording.unfinished.jsonl").exists()
-    umup_diag(*command, cwd=here)  # a finished one is replaced
+    run(here, *command)  # a finished one is replaced
     assert len(list((here / "o").iterdir())) == len(FILES) + 1
 
 
 def test_resume_keeps_its_own_settings(here: Path) -> None:
-    umup_diag("coordcheck", "--model", "mymodel", *SMALL, "--out", "o", cwd=here)
-    done = umup_diag("coordcheck", "--resume", "o", "--seeds", "9", cwd=here)
-    assert done.returncode == 2
-    assert "--seeds does not go with --resume" in done.stderr
+    run(here, "coordcheck", "--model", "mymodel", *SMALL, "--out", "o")
+    done = run(here, "coordcheck", "--resume", "o", "--seeds", "9")
+    assert done.exit_code == 2
+    assert "--seeds does not go with --resume" in done.err
 
 
 def kill_and_resume(here: Path, out: str, after: float, how: signal.Signals) -> str:
     """Start a check, end it by a signal, resume it; return what the first one said."""
-    command = [sys.executable, "-m", "umup_diag.cli", "coordcheck", "--model", "mymodel"]
-    process = subprocess.Popen(
-        [*command, *SLOWER, "--out", out],
-        cwd=here,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
+    started = Forked.start(here, "coordcheck", "--model", "mymodel", *SLOWER, "--out", out)
     recording = here / out / "recording.jsonl"
     while not recording.exists():
         time.sleep(0.01)
-        assert process.poll() is None
+        assert started.is_running()
     time.sleep(after)
-    process.send_signal(how)
-    _, said = process.communicate()
-    done = umup_diag("coordcheck", "--resume", out, cwd=here)
-    assert done.returncode in (0, 1, 3), done.stderr
+    said = started.end(how)
+    done = run(here, "coordcheck", "--resume", out)
+    assert done.exit_code in (0, 1, 3), done.err
     return said
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(here: Path, times: int) -> None:
-    umup_diag("coordcheck", "--model", "mymodel", *SLOWER, "--out", "whole", cwd=here)
+    run(here, "coordcheck", "--model", "mymodel", *SLOWER, "--out", "whole")
     whole = here / "whole"
     recorded = (whole / "recording.jsonl").stat()
     length = (whole / "result.json").stat().st_mtime - recorded.st_ctime + 1.0

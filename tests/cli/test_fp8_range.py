@@ -98,7 +98,7 @@ def test_block_formats(
     code, result = judge(monkeypatch, capsys, *words)
     (finding,) = result["findings"]
     assert (code, finding["format"], finding["flag"]) == (0, "MXFP8_E4M3", "ok")
-    assert [each["flag"] for each in finding["beside"]] == ["underflow", "underflow"]
+    assert [each["flag"] for each in finding["other_formats"]] == ["underflow", "underflow"]
 
 
 @pytest.mark.parametrize("given", [["--width", "64"], []])
@@ -120,7 +120,7 @@ def test_a_checkpoint_run_through_its_model(
     weights = {f["tensor"]: f["rms"] for f in result["findings"] if f["kind"] == "weight"}
     expected = state["head.weight"].double().square().mean().sqrt()
     assert weights["head"] == pytest.approx(float(expected))
-    assert any("at width 64" in note for note in result["notes"])
+    assert any("at width 64" in note["text"] for note in result["notes"])
 
 
 def test_a_checkpoint_of_another_model_is_refused(

@@ -1,21 +1,16 @@
 """The command end to end, as a user runs it."""
 
-import io
 import json
-import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.cli.command import ROOT, Done, run
 from umup_diag.checks.scale_law.ranges import parse_over, parse_values
-from umup_diag.cli import main
 from umup_diag.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 OPS = """
 import torch
 
@@ -45,42 +40,14 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "umup_diag.cli", "scale-law", *arguments],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-@dataclass(frozen=True)
-class Done:
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-def in_process(*arguments: str) -> Done:
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        redirect_stdout(out),
-        redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["umup-diag", "scale-law", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    assert isinstance(exit_.value.code, int)
-    return Done(exit_.value.code, out.getvalue(), err.getvalue())
+def scale_law(here: Path, *arguments: str) -> Done:
+    return run(here, "scale-law", *arguments)
 
 
 def test_a_users_op(here: Path) -> None:
-    run = command(here, "userops:relu2_glu", "--over", "alpha=1/8..8", "--inputs", "2", "--json")
-    assert (run.returncode, run.stderr) == (0, "")
-    result = json.loads(run.stdout)
+    done = scale_law(here, "userops:relu2_glu", "--over", "alpha=1/8..8", "--inputs", "2", "--json")
+    assert (done.exit_code, done.err) == (0, "")
+    result = json.loads(done.out)
     output = next(f for f in result["findings"] if f["kind"] == "output")
     constants = {c["name"]: c for c in output["constants"]}
     # x · relu(αg)²: RMS α² √(E g⁴ / 2) = α² √1.5.
@@ -112,12 +79,12 @@ def test_a_users_op(here: Path) -> None:
 def test_an_op_that_cannot_be_measured_is_one_clear_error(
     here: Path, arguments: list[str], words: str
 ) -> None:
-    run = command(here, *arguments)
-    assert run.returncode == 2
-    assert words in run.stderr
-    assert run.stderr.startswith("Error: ")
-    assert run.stderr.count("\n") <= 2
-    assert run.stdout == ""
+    done = scale_law(here, *arguments)
+    assert done.exit_code == 2
+    assert words in done.err
+    assert done.err.startswith("Error: ")
+    assert done.err.count("\n") <= 2
+    assert done.out == ""
 
 
 @pytest.mark.parametrize(
@@ -134,57 +101,50 @@ def test_an_op_that_cannot_be_measured_is_one_clear_error(
         (["gated-silu", "--over", "alpha=1..3"], "doubling from 1 does not meet 3"),
     ],
 )
-def test_bad_input_is_one_clear_error(
-    here: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
-) -> None:
-    monkeypatch.chdir(here)
-    monkeypatch.syspath_prepend(str(here))
-    monkeypatch.delitem(sys.modules, "userops", raising=False)
-    run = in_process(*arguments)
-    assert run.exit_code == 2
-    assert words in run.stderr
-    assert run.stderr.startswith("Error: ")
-    assert run.stderr.count("\n") <= 2
-    assert run.stdout == ""
+def test_bad_input_is_one_clear_error(here: Path, arguments: list[str], words: str) -> None:
+    done = scale_law(here, *arguments)
+    assert done.exit_code == 2
+    assert words in done.err
+    assert done.err.startswith("Error: ")
+    assert done.err.count("\n") <= 2
+    assert done.out == ""
 
 
 def test_an_ignored_parameter_is_said(here: Path) -> None:
-    run = command(here, "userops:ignores", "--over", "alpha=1/8..8")
-    assert (run.returncode, run.stderr) == (0, "")
-    assert "The op ignores alpha" in run.stdout
-    assert "def ignores_scale(alpha): return 0.6" in run.stdout
+    done = scale_law(here, "userops:ignores", "--over", "alpha=1/8..8")
+    assert (done.exit_code, done.err) == (0, "")
+    assert "The op ignores alpha" in done.out
+    assert "def ignores_scale(alpha): return 0.6" in done.out
 
 
 def test_an_op_without_gradient_is_measured_forward_only(here: Path) -> None:
-    run = command(here, "userops:rounds", "--over", "alpha=1,2,3,4,5,6,7,8,9,10", "--json")
-    assert run.returncode in (0, 1)
-    result = json.loads(run.stdout)
+    done = scale_law(here, "userops:rounds", "--over", "alpha=1,2,3,4,5,6,7,8,9,10", "--json")
+    assert done.exit_code in (0, 1)
+    result = json.loads(done.out)
     assert [finding["kind"] for finding in result["findings"]] == ["output"]
-    assert any("No gradient reaches x: measured forward only" in note for note in result["notes"])
+    assert any(
+        "No gradient reaches x: measured forward only" in note["text"] for note in result["notes"]
+    )
 
 
-def test_too_few_points_exit_with_three(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(here)
-    run = in_process("gated-silu", "--over", "alpha=1", "--relative-error", "0.01", "-q")
-    assert (run.exit_code, run.stdout) == (3, "scale-law: INCONCLUSIVE (3 INCONCLUSIVE)\n")
+def test_too_few_points_exit_with_three(here: Path) -> None:
+    done = scale_law(here, "gated-silu", "--over", "alpha=1", "--relative-error", "0.01", "-q")
+    assert (done.exit_code, done.out) == (3, "scale-law: INCONCLUSIVE (3 INCONCLUSIVE)\n")
 
 
-def test_several_values_after_one_over_and_no_causal(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(here)
+def test_several_values_after_one_over_and_no_causal(here: Path) -> None:
     over = ["--over", "s=16..64", "d_head=8..16", "alpha=1/4..4"]
     arguments = ["attention", "--no-causal", *over, "--relative-error", "0.02", "--json"]
-    run, again = in_process(*arguments), in_process(*arguments)
-    assert run.stderr == ""
-    settings = json.loads(run.stdout)["settings"]
+    done, again = scale_law(here, *arguments), scale_law(here, *arguments)
+    assert done.err == ""
+    settings = json.loads(done.out)["settings"]
     assert settings["op"] == "full-attention"
     assert settings["over"] == {
         "seq_len": [16, 32, 64],
         "head_dim": [8, 16],
         "alpha": [0.25, 0.5, 1.0, 2.0, 4.0],
     }
-    assert again.stdout == run.stdout
+    assert again.out == done.out
 
 
 def test_help_loads_neither_torch_nor_matplotlib() -> None:

@@ -47,7 +47,7 @@ def test_the_table_names_the_first_offender_and_the_factor(
     assert code == 1
     text = " ".join(out.split())
     assert "First offender: layers.0.attention.q weight at width 64: RMS 0.12" in text
-    assert "wanted 0.707…1.41: init: multiply its initial standard deviation by 7.9" in text
+    assert "wanted 0.707…1.41: init: multiply the initial standard deviation by 7.9" in text
     assert "unit-scale: FAIL" in text
     assert (tmp_path / "unit_scale.png").stat().st_size > 10_000
 

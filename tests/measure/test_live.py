@@ -9,9 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 import umup_diag
 from umup_diag.errors import InputError
-from umup_diag.measure.history import History
-from umup_diag.measure.snapshot import Snapshot
 from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.recording import Frame, Recording
 from umup_diag.scaling.kinds import Kind
 
 
@@ -56,27 +55,27 @@ def step(optimizer: torch.optim.Optimizer, net: nn.Module, *micro: Tensor) -> li
     return losses + grads
 
 
-def snapshots(folder: Path) -> list[Snapshot]:
-    return History.load(folder / History.FILE).snapshots
+def frames(folder: Path) -> list[Frame]:
+    return Recording.load(folder).frames
 
 
-def histogram(snapshot: Snapshot, tensor: str, kind: Kind) -> CodeHistogram:
-    (found,) = (s for s in snapshot.tensors if (s.tensor, s.kind) == (tensor, kind))
-    return found.histogram
+def histogram(frame: Frame, tensor: str, kind: Kind) -> CodeHistogram:
+    (record,) = (r for r in frame.records if (r.tensor, r.kind) == (tensor, kind))
+    return record.histogram
 
 
-def test_snapshots_are_of_the_steps_that_are_due_and_hold_all_three_kinds(tmp_path: Path) -> None:
+def test_frames_are_of_the_steps_that_are_due_and_hold_all_three_kinds(tmp_path: Path) -> None:
     net = model()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with umup_diag.record(net, every=3, to=tmp_path) as recording:
         for x in batches(7):
             recording.loss(step(optimizer, net, x)[0])
-    found = snapshots(tmp_path)
-    assert [snapshot.step for snapshot in found] == [0, 3, 6]
-    assert [len(snapshot.losses) for snapshot in found] == [0, 3, 3]
-    seen = [(each.tensor, each.kind) for each in found[0].tensors]
+    recorded = frames(tmp_path)
+    assert [frame.step for frame in recorded] == [0, 3, 6]
+    assert [len(frame.losses) for frame in recorded] == [0, 3, 3]
+    tensors = [(record.tensor, record.kind) for record in recorded[0].records]
     kinds = (Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT)
-    assert seen == [(name, kind) for name in ("a", "b") for kind in kinds]  # and no biases
+    assert tensors == [(name, kind) for name in ("a", "b") for kind in kinds]  # and no biases
 
 
 def test_recording_changes_no_bit_of_loss_or_gradient(tmp_path: Path) -> None:
@@ -110,7 +109,7 @@ def test_hooks_are_gone_afterwards_also_after_an_exception(tmp_path: Path) -> No
     with pytest.raises(ZeroDivisionError), umup_diag.record(net, every=1, to=tmp_path):
         fail()
     assert hooks() == 0
-    assert snapshots(tmp_path) == []
+    assert frames(tmp_path) == []
 
 
 def test_off_the_cadence_the_model_has_one_hook(tmp_path: Path) -> None:
@@ -128,11 +127,11 @@ def test_micro_batches_merge_into_what_one_batch_would_give(tmp_path: Path) -> N
     parts = batches(3)
     with umup_diag.record(net, every=1, to=tmp_path):
         step(optimizer, net, *parts)
-    (snapshot,) = snapshots(tmp_path)
-    seen = histogram(snapshot, "a", Kind.INPUT)
-    assert seen == CodeHistogram.of(torch.cat(parts)).coarsen()
-    assert histogram(snapshot, "a", Kind.WEIGHT).count == 16 * 32  # once, not three times
-    assert histogram(snapshot, "b", Kind.GRAD_OUTPUT).count == 3 * 4 * 16
+    (frame,) = frames(tmp_path)
+    inputs = histogram(frame, "a", Kind.INPUT)
+    assert inputs == CodeHistogram.of(torch.cat(parts)).coarsen()
+    assert histogram(frame, "a", Kind.WEIGHT).count == 16 * 32  # once, not three times
+    assert histogram(frame, "b", Kind.GRAD_OUTPUT).count == 3 * 4 * 16
 
 
 def test_activation_checkpointing_counts_nothing_twice(tmp_path: Path) -> None:
@@ -143,7 +142,7 @@ def test_activation_checkpointing_counts_nothing_twice(tmp_path: Path) -> None:
         with umup_diag.record(net, every=1, to=tmp_path / str(checkpointed)):
             for x in batches(2):
                 step(optimizer, net, x)
-        found.append(snapshots(tmp_path / str(checkpointed)))
+        found.append(frames(tmp_path / str(checkpointed)))
     assert found[0] == found[1]
 
 
@@ -159,7 +158,7 @@ def test_two_optimizers_make_one_step(tmp_path: Path) -> None:
             first.step()
             second.step()
     assert recording.done == 3
-    weights = [histogram(each, "b", Kind.WEIGHT) for each in snapshots(tmp_path)]
+    weights = [histogram(each, "b", Kind.WEIGHT) for each in frames(tmp_path)]
     assert weights[0] != weights[1]
 
 
@@ -171,17 +170,17 @@ def test_evaluation_is_not_recorded(tmp_path: Path) -> None:
             with torch.no_grad():
                 net(torch.full((9, 16), 1e6))
             step(optimizer, net, x)
-    assert all(histogram(s, "a", Kind.INPUT).count == 64 for s in snapshots(tmp_path))
+    assert all(histogram(s, "a", Kind.INPUT).count == 64 for s in frames(tmp_path))
 
 
-def test_steps_can_be_told_by_hand(tmp_path: Path) -> None:
+def test_steps_can_be_ended_by_hand(tmp_path: Path) -> None:
     net = model()
     with umup_diag.record(net, every=2, to=tmp_path, manual=True) as recording:
         for x in batches(4):
             recording.step()  # nothing ran since: not a step
             net(x).sum().backward()
             recording.step()
-    assert [snapshot.step for snapshot in snapshots(tmp_path)] == [0, 2]
+    assert [frame.step for frame in frames(tmp_path)] == [0, 2]
 
 
 def test_a_recording_goes_on_from_a_step(tmp_path: Path) -> None:
@@ -193,7 +192,7 @@ def test_a_recording_goes_on_from_a_step(tmp_path: Path) -> None:
             for x in data[:stop]:
                 step(optimizer, net, x)
         if stop < 6:
-            with (to / History.FILE).open("a") as file:
+            with (to / Recording.FILE).open("a") as file:
                 file.write('{"tensor": "a", "kind"')  # what a kill leaves
             with umup_diag.record(net, every=2, to=to, step=stop):
                 for x in data[stop:]:
@@ -201,7 +200,7 @@ def test_a_recording_goes_on_from_a_step(tmp_path: Path) -> None:
 
     run(tmp_path / "whole", 6)
     run(tmp_path / "parts", 3)
-    assert snapshots(tmp_path / "whole") == snapshots(tmp_path / "parts")
+    assert frames(tmp_path / "whole") == frames(tmp_path / "parts")
 
 
 class Root(nn.Linear):
@@ -213,8 +212,8 @@ def test_the_model_may_be_a_layer_itself(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with umup_diag.record(net, every=1, to=tmp_path):
         step(optimizer, net, *batches(2))
-    (snapshot,) = snapshots(tmp_path)
-    counts = {each.kind: each.histogram.count for each in snapshot.tensors}
+    (frame,) = frames(tmp_path)
+    counts = {each.kind: each.statistics.count for each in frame.records}
     assert counts == {Kind.INPUT: 128, Kind.WEIGHT: 64, Kind.GRAD_OUTPUT: 32}
 
 

@@ -15,8 +15,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import umup_diag
-from umup_diag.measure.history import History
-from umup_diag.measure.snapshot import Snapshot
+from umup_diag.recording import Frame, Recording
 
 WORLD, STEPS = 2, 3
 
@@ -70,12 +69,12 @@ def _mesh() -> Any:
     return init_device_mesh("cpu", (WORLD,))
 
 
-def snapshots(folder: Path) -> list[Snapshot]:
-    return History.load(folder / History.FILE).snapshots
+def frames(folder: Path) -> list[Frame]:
+    return Recording.load(folder).frames
 
 
-def by_name(snapshot: Snapshot) -> dict[tuple[str, str], Any]:
-    return {(each.tensor, each.kind): each.histogram for each in snapshot.tensors}
+def by_name(frame: Frame) -> dict[tuple[str, str], Any]:
+    return {(each.tensor, each.kind): each.histogram for each in frame.records}
 
 
 @pytest.mark.parametrize("how", ["ddp", "fsdp2"])
@@ -94,7 +93,7 @@ def test_two_ranks_record_exactly_what_one_process_does(tmp_path: Path, how: str
     for each in processes:
         each.join(120)
     assert [each.exitcode for each in processes] == [0] * WORLD
-    one, two = snapshots(tmp_path / "one"), snapshots(tmp_path / "two")
+    one, two = frames(tmp_path / "one"), frames(tmp_path / "two")
     assert [each.step for each in one] == [each.step for each in two] == [0, 2]
     for alone, together in zip(one, two, strict=True):
         assert by_name(alone) == by_name(together)

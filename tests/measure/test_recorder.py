@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import reference_model
-from umup_diag.measure.recorder import MATMUL_KINDS, Measurement, Recorder
+from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
+from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind
 
 ALL = frozenset(Kind)
@@ -16,11 +17,11 @@ ALL = frozenset(Kind)
 
 def record(
     model: nn.Module, run: Callable[[], None], kinds: frozenset[Kind] = ALL
-) -> dict[tuple[str, Kind], Measurement]:
+) -> dict[tuple[str, str], TensorRecord]:
     recorder = Recorder(model, changes=True)
     with recorder.step(kinds):
         run()
-    return {(seen.tensor, seen.kind): seen for seen in recorder.take()}
+    return {(each.tensor, each.kind): each for each in recorder.take()}
 
 
 def rms(x: Tensor | None) -> float:
@@ -45,7 +46,7 @@ def test_each_kind_is_what_it_says() -> None:
         out.append(y)
         y.square().sum().backward()
 
-    seen = record(nn.Sequential(layer), run)
+    records = record(nn.Sequential(layer), run)
     (y,) = out
     expected = {
         ("0", Kind.INPUT): x,
@@ -57,11 +58,11 @@ def test_each_kind_is_what_it_says() -> None:
         ("0.bias", Kind.WEIGHT_GRAD): layer.bias.grad,
     }
     for key, tensor in expected.items():
-        assert seen[key].histogram.rms == pytest.approx(rms(tensor), rel=1e-6), key
-    assert seen["0", Kind.UPDATE].histogram.absmax == 0
-    assert (seen["0", Kind.INPUT].fans, seen["0.bias", Kind.WEIGHT].order) == (
-        seen["0", Kind.WEIGHT].fans,
-        seen["0", Kind.WEIGHT].order,
+        assert records[key].histogram.rms == pytest.approx(rms(tensor), rel=1e-6), key
+    assert records["0", Kind.UPDATE].histogram.absmax == 0
+    assert (records["0", Kind.INPUT].fans, records["0.bias", Kind.WEIGHT].order) == (
+        records["0", Kind.WEIGHT].fans,
+        records["0", Kind.WEIGHT].order,
     )
 
 
@@ -119,7 +120,7 @@ def test_gradients_that_come_after_the_step_are_not_counted() -> None:
     with recorder.step():
         loss = layer(torch.ones(2, 4)).sum()
     loss.backward()
-    assert {seen.kind for seen in recorder.take()} == MATMUL_KINDS - {Kind.GRAD_OUTPUT}
+    assert {record.kind for record in recorder.take()} == MATMUL_KINDS - {Kind.GRAD_OUTPUT}
 
 
 class Twice(nn.Module):
@@ -137,11 +138,11 @@ class Twice(nn.Module):
 
 def test_a_layer_called_twice_is_recorded_over_both_calls() -> None:
     model = Twice()
-    seen = record(model, lambda: model(torch.randn(3, 4)).sum().backward())
-    assert {name for name, _ in seen} == {"first", "first.bias"}
-    assert seen["first", Kind.INPUT].histogram.count == 2 * 3 * 4
-    assert seen["first", Kind.GRAD_OUTPUT].histogram.count == 2 * 3 * 4
-    assert seen["first", Kind.WEIGHT].histogram.count == 4 * 4
+    records = record(model, lambda: model(torch.randn(3, 4)).sum().backward())
+    assert {name for name, _ in records} == {"first", "first.bias"}
+    assert records["first", Kind.INPUT].histogram.count == 2 * 3 * 4
+    assert records["first", Kind.GRAD_OUTPUT].histogram.count == 2 * 3 * 4
+    assert records["first", Kind.WEIGHT].histogram.count == 4 * 4
 
 
 def test_changes_compare_call_by_call() -> None:
@@ -155,11 +156,11 @@ def test_changes_compare_call_by_call() -> None:
     with recorder.step(ALL):
         model.first(x)
         model(x)
-    seen = {(row.tensor, row.kind): row.histogram for row in recorder.take()}
-    assert seen["first", Kind.UPDATE].rms == pytest.approx(0.25, rel=1e-6)
-    assert seen["first", Kind.OUTPUT_CHANGE].count == 3 * 3 * 4
+    histograms = {(each.tensor, each.kind): each.histogram for each in recorder.take()}
+    assert histograms["first", Kind.UPDATE].rms == pytest.approx(0.25, rel=1e-6)
+    assert histograms["first", Kind.OUTPUT_CHANGE].count == 3 * 3 * 4
     change = model.first(x) - before[0]
-    assert seen["first", Kind.OUTPUT_CHANGE].absmax >= change.abs().max().item() * (1 - 1e-6)
+    assert histograms["first", Kind.OUTPUT_CHANGE].absmax >= change.abs().max().item() * (1 - 1e-6)
 
 
 class Output(NamedTuple):
@@ -185,18 +186,18 @@ class Odd(nn.Module):
 
 def test_frozen_unused_and_odd_modules() -> None:
     model = Odd()
-    seen = record(model, lambda: model(torch.randint(10, (2, 5))).hidden.sum().backward())
-    assert ("embedding", Kind.INPUT) not in seen  # tokens are no floats
-    assert seen["frozen", Kind.INPUT].histogram.count == 2 * 5 * 4
-    assert ("frozen", Kind.WEIGHT_GRAD) not in seen
-    assert ("frozen", Kind.UPDATE) not in seen
-    assert ("unused", Kind.OUTPUT) not in seen
-    assert ("unused", Kind.WEIGHT) in seen
-    assert seen["gain", Kind.WEIGHT_GRAD].fans is not None
-    positions = seen["positions", Kind.WEIGHT].fans
+    records = record(model, lambda: model(torch.randint(10, (2, 5))).hidden.sum().backward())
+    assert ("embedding", Kind.INPUT) not in records  # tokens are no floats
+    assert records["frozen", Kind.INPUT].histogram.count == 2 * 5 * 4
+    assert ("frozen", Kind.WEIGHT_GRAD) not in records
+    assert ("frozen", Kind.UPDATE) not in records
+    assert ("unused", Kind.OUTPUT) not in records
+    assert ("unused", Kind.WEIGHT) in records
+    assert records["gain", Kind.WEIGHT_GRAD].fans is not None
+    positions = records["positions", Kind.WEIGHT].fans
     assert positions is not None
     assert (positions.fan_in, positions.fan_out) == (6, 4)
-    order = {row.tensor: row.order for row in seen.values()}
+    order = {row.tensor: row.order for row in records.values()}
     assert order["embedding"] < order["frozen"]
 
 
@@ -208,9 +209,9 @@ def test_activation_checkpointing_counts_nothing_twice(use_reentrant: bool) -> N
     def run() -> None:
         checkpoint(layer, x, use_reentrant=use_reentrant).sum().backward()
 
-    seen = record(nn.Sequential(layer), run)
+    records = record(nn.Sequential(layer), run)
     for kind in (Kind.INPUT, Kind.OUTPUT, Kind.GRAD_OUTPUT):
-        assert seen["0", kind].histogram.count == 3 * 4, kind
+        assert records["0", kind].histogram.count == 3 * 4, kind
 
 
 class Attend(nn.Module):
@@ -221,9 +222,9 @@ class Attend(nn.Module):
 def test_attention_logits_are_seen_inside_the_fused_call() -> None:
     q, k, v = torch.randn(3, 2, 4, 6, 8)
     model = nn.ModuleDict({"block": Attend()})
-    seen = record(model, lambda: model["block"](q, k, v))
+    records = record(model, lambda: model["block"](q, k, v))
     logits = (q @ k.transpose(-2, -1) * 0.5)[..., torch.ones(6, 6, dtype=torch.bool).tril()]
-    found = seen["block", Kind.ATTENTION_LOGITS]
+    found = records["block", Kind.ATTENTION_LOGITS]
     assert found.head_dim == 8
     assert found.histogram.count == logits.numel()
     assert found.histogram.rms == pytest.approx(rms(logits), rel=1e-6)
@@ -239,7 +240,9 @@ def test_attention_logits_of_grouped_queries_and_masks() -> None:
             return F.scaled_dot_product_attention(q, k, k, attn_mask=mask, enable_gqa=True)
 
     model = Grouped()
-    seen = record(model, model)
+    records = record(model, model)
     logits = q @ k.repeat_interleave(2, dim=1).transpose(-2, -1) / 8**0.5
     expected = logits[mask.expand_as(logits)]
-    assert seen["", Kind.ATTENTION_LOGITS].histogram.rms == pytest.approx(rms(expected), rel=1e-6)
+    assert records["", Kind.ATTENTION_LOGITS].histogram.rms == pytest.approx(
+        rms(expected), rel=1e-6
+    )

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -23,6 +23,8 @@ NARROW = [formats.E4M3FN, formats.E5M2, formats.E4M3FNUZ, formats.E5M2FNUZ, form
 NARROW += [formats.E3M4, formats.E2M3, formats.E3M2, formats.E2M1]
 SPECIALS = [0.0, -0.0, math.nan, math.inf, -math.inf, 464.0, 464.0000305, 2.0**-10, 2.0**-133]
 SPECIALS += [61440.0, 448.0, 2.0**-6, 1e-45, 5e-324, 1e300, 3.4028234663852886e38, 65504.0]
+
+HALF = settings(max_examples=settings().max_examples // 2)  # of what the profile asks for
 
 elements = st.one_of(
     st.sampled_from(SPECIALS),
@@ -63,8 +65,16 @@ def within_float32(x: Tensor) -> bool:
     return bool(((magnitudes >= 2.0**-100) & (magnitudes < 2.0**128)).all())
 
 
+def is_nearest_root(root: float, square: Fraction) -> bool:
+    """Whether no other float64 is nearer to √square: it lies between the midpoints around root."""
+    below = (Fraction(root) + Fraction(math.nextafter(root, 0))) / 2
+    above = Fraction(root) + Fraction(math.ulp(root)) / 2
+    return below**2 <= square <= above**2
+
+
 @given(tensors())
-@settings(deadline=None, max_examples=400)
+@example(torch.tensor([2.2251e-313], dtype=torch.float64))  # subnormal: fewer bits to round to
+@example(torch.tensor([5e-324, 0.0, 2.5e-323], dtype=torch.float64))
 def test_counts_extremes_and_rms_equal_brute_force(x: Tensor) -> None:
     histogram, wide, values = CodeHistogram.of(x), x.double(), finite(x)
     assert histogram.count == x.numel()
@@ -77,9 +87,7 @@ def test_counts_extremes_and_rms_equal_brute_force(x: Tensor) -> None:
     nonzero = values[values != 0].abs()
     if len(values):
         assert histogram.absmax == values.abs().max().item()
-        mean = exact / len(values)
-        root = Fraction(histogram.rms)
-        assert abs(root**2 - mean) <= mean * Fraction(1, 2**51) + Fraction(2) ** -2140
+        assert is_nearest_root(histogram.rms, exact / len(values))
     else:
         assert math.isnan(histogram.absmax)
         assert math.isnan(histogram.rms)
@@ -103,7 +111,6 @@ def brute_shares(values: Tensor, fmt: Format, scale_log2: int) -> tuple[float, f
 
 
 @given(tensors().filter(within_float32), st.sampled_from(NARROW), st.integers(-20, 20))
-@settings(deadline=None, max_examples=400)
 def test_fractions_equal_brute_force_in_any_format_at_any_scale(
     x: Tensor, fmt: Format, scale_log2: int
 ) -> None:
@@ -140,7 +147,6 @@ def test_thresholds_inside_a_bin_are_counted_exactly(
 
 
 @given(tensors().filter(within_float32), st.sampled_from(NARROW), st.integers(-20, 20))
-@settings(deadline=None, max_examples=400)
 def test_compact_form_keeps_fractions_of_formats_with_3_mantissa_bits(
     x: Tensor, fmt: Format, scale_log2: int
 ) -> None:
@@ -213,7 +219,7 @@ def test_best_scale_of_a_tensor_that_fits_is_none() -> None:
 
 
 @given(tensors(), tensors(), tensors())
-@settings(deadline=None, max_examples=200)
+@HALF
 def test_merging_is_commutative_and_associative_with_an_identity(
     x: Tensor, y: Tensor, z: Tensor
 ) -> None:
@@ -226,14 +232,14 @@ def test_merging_is_commutative_and_associative_with_an_identity(
 
 
 @given(tensors(), st.integers(0, 40))
-@settings(deadline=None, max_examples=200)
+@HALF
 def test_parts_add_up_to_the_whole(x: Tensor, cut: int) -> None:
     flat = x.reshape(-1)
     assert CodeHistogram.of(flat[:cut]) + CodeHistogram.of(flat[cut:]) == CodeHistogram.of(x)
 
 
 @given(tensors())
-@settings(deadline=None, max_examples=200)
+@HALF
 def test_json_is_lossless_and_strict(x: Tensor) -> None:
     for histogram in (CodeHistogram.of(x), CodeHistogram.of(x).coarsen(2)):
         text = json.dumps(histogram.to_json(), allow_nan=False)
@@ -282,7 +288,6 @@ def test_torch_and_compiled_loops_agree(
     compiled = CodeHistogram.of(x.to(dtype))
     monkeypatch.setattr(counting, "can_compile", lambda _: False)
     assert CodeHistogram.of(x.to(dtype)) == compiled
-    assert CodeHistogram.begin(x.to(dtype)).result() == compiled
     monkeypatch.undo()
     one_thread = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -8,9 +8,11 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, TestSuite
 from rich.console import Console
 
-from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.checks.fix import Fix, Multiply
+from umup_diag.checks.result import Finding, Note, NoteKind, Result, Verdict
+from umup_diag.checks.unit_scale import UNIT_SCALE
 from umup_diag.checks.unit_scale.judge import ScaleFinding
-from umup_diag.plans import text as telling
+from umup_diag.plans import text as texts
 from umup_diag.plans.gate import Gate, Outcome
 from umup_diag.plans.github import github
 from umup_diag.plans.junit import junit
@@ -31,16 +33,23 @@ def finding(verdict: Verdict, tensor: str = "head") -> ScaleFinding:
         expected=1.0,
         accepted=(0.707, 1.414),
         cause="cause",
-        fix="multiply its input by 0.5",
+        fix=Fix(tensor=tensor, steps=(Multiply(what="input", factor=0.5),)),
     )
 
 
 def outcome(
-    name: str, *findings: Finding, error: str | None = None, notes: tuple[str, ...] = ()
+    name: str, *findings: Finding, error: str | None = None, notes: tuple[Note, ...] = ()
 ) -> Outcome:
     path = Path(f"checks/{name}.toml")
     lines = {"check": 3, "exceptions": 9}
-    plan = Plan(path=path, check="unit-scale", description="", settings={}, lines=lines)
+    plan = Plan(
+        path=path,
+        check=UNIT_SCALE,
+        description="",
+        settings=UNIT_SCALE.settings(),
+        out=None,
+        lines=lines,
+    )
     result = Result(
         command="unit-scale", settings={}, environment={}, findings=findings, notes=notes
     )
@@ -59,7 +68,10 @@ MIXED = Gate(
         outcome(
             "good",
             finding(Verdict.PASS),
-            notes=("Not judged: x.", "Stale exception head: gone. Remove it."),
+            notes=(
+                Note(kind=NoteKind.NOT_JUDGED, text="Not judged: x."),
+                Note(kind=NoteKind.STALE_EXCEPTION, text="Stale exception head: gone. Remove it."),
+            ),
         ),
         outcome("bad", finding(Verdict.FAIL, AWKWARD), finding(Verdict.PASS)),
         outcome("open", finding(Verdict.INCONCLUSIVE)),
@@ -101,7 +113,7 @@ def test_junit_is_read_by_a_junit_parser() -> None:
     bad, opened, broken = (next(iter(suite)) for suite in suites[1:])
     assert isinstance(bad.result[0], Failure)
     assert bad.result[0].type == "FAIL"
-    assert "multiply its input by 0.5" in bad.result[0].message
+    assert "multiply the input by 0.5" in bad.result[0].message
     assert opened.result[0].type == "INCONCLUSIVE"
     assert isinstance(broken.result[0], Error)
     assert "no key 'widht'" in broken.result[0].message
@@ -141,7 +153,7 @@ def test_annotations_are_workflow_commands() -> None:
 
 
 def test_the_markdown_table_is_one() -> None:
-    lines = telling.markdown(MIXED).splitlines()
+    lines = texts.markdown(MIXED).splitlines()
     table = [line for line in lines if line.startswith("|")]
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table]
     assert {len(row) for row in cells} == {5}
@@ -151,18 +163,23 @@ def test_the_markdown_table_is_one() -> None:
 
 
 def test_json_says_the_same() -> None:
-    told = json.loads(telling.dumps(MIXED, base=Path("reports")))
-    assert (told["verdict"], told["exit_code"]) == ("ERROR", 2)
-    assert [plan["verdict"] for plan in told["plans"]] == ["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
-    assert told["plans"][1]["findings"] == {"PASS": 1, "FAIL": 1, "INCONCLUSIVE": 0}
+    document = json.loads(texts.dumps(MIXED, base=Path("reports")))
+    assert (document["verdict"], document["exit_code"]) == ("ERROR", 2)
+    assert [plan["verdict"] for plan in document["plans"]] == [
+        "PASS",
+        "FAIL",
+        "INCONCLUSIVE",
+        "ERROR",
+    ]
+    assert document["plans"][1]["findings"] == {"PASS": 1, "FAIL": 1, "INCONCLUSIVE": 0}
 
 
 def test_the_text_names_tensor_kind_measured_wanted_and_factor() -> None:
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(telling.text(MIXED))
+        console.print(texts.text(MIXED))
     text = capture.get()
-    wanted = "input at width 128: RMS 2 (1.9…2.1), wanted 0.707…1.41: cause: multiply its input by"
+    wanted = "input at width 128: RMS 2 (1.9…2.1), wanted 0.707…1.41: cause: multiply the input by"
     assert wanted in text
     assert "Stale exception head" in text
     assert text.rstrip().endswith("gate: ERROR")
@@ -170,5 +187,5 @@ def test_the_text_names_tensor_kind_measured_wanted_and_factor() -> None:
 
 def test_many_offenders_are_counted() -> None:
     crowd = Gate(outcomes=[outcome("bad", *[finding(Verdict.FAIL)] * 30)])
-    assert len(github(crowd).splitlines()) == telling.LISTED + 2
+    assert len(github(crowd).splitlines()) == texts.LISTED + 2
     assert "… and 22 more, in reports/bad/report.html" in github(crowd)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from umup_diag.checks.run import KINDS, RUNNERS
-from umup_diag.cli.plan_keys import schemas
+from umup_diag.checks import CHECKS
+from umup_diag.checks.unit_scale.exceptions import ScaleException
 from umup_diag.errors import InputError
 from umup_diag.plans.document import Document
 from umup_diag.plans.plan import Plan, parse, parse_defaults
@@ -24,14 +24,15 @@ reason = "so"
 
 
 def read(text: str, project: str = "") -> Plan:
-    defaults = parse_defaults(Document(Path("pyproject.toml"), project), schemas())
-    return parse(Document(Path("checks/it.toml"), text), schemas(), defaults)
+    defaults = parse_defaults(Document(Path("pyproject.toml"), project), CHECKS)
+    return parse(Document(Path("checks/it.toml"), text), CHECKS, defaults)
 
 
 def test_a_plan_has_every_option_of_its_command() -> None:
     plan = read(GOOD)
-    assert plan.check == "unit-scale"
-    assert plan.settings == {
+    assert plan.check.name == "unit-scale"
+    assert plan.out is None
+    assert vars(plan.settings) == {
         "model": "gpt.model",
         "width": (128, 256),
         "seeds": 5,
@@ -41,9 +42,8 @@ def test_a_plan_has_every_option_of_its_command() -> None:
         "tolerance": 1.414214,
         "seed": 0,
         "device": "auto",
-        "out": None,
         "build": {"depth": 8},
-        "exceptions": ({"tensor": "head", "kind": None, "low": 0.0, "high": 1.0, "reason": "so"},),
+        "exceptions": (ScaleException(tensor="head", low=0.0, high=1.0, reason="so"),),
     }
     assert plan.lines["width"] == 4
     assert plan.name == "it"
@@ -52,19 +52,15 @@ def test_a_plan_has_every_option_of_its_command() -> None:
 @pytest.mark.parametrize("widths", ['"128..512"', "[128, 256, 512]", '"512,128,256"'])
 def test_widths_are_written_either_way(widths: str) -> None:
     plan = read(f'check = "coordcheck"\nwidths = {widths}')
-    assert plan.settings["widths"] == (128, 256, 512)
-
-
-def test_every_check_has_keys_and_kinds() -> None:
-    assert schemas().keys() == RUNNERS.keys() == KINDS.keys()
+    assert vars(plan.settings)["widths"] == (128, 256, 512)
 
 
 def test_pyproject_gives_defaults_that_a_plan_overrules() -> None:
     project = "[tool.umup-diag]\nseeds = 7\n[tool.umup-diag.coordcheck]\nseeds = 9\nsteps = 2\n"
-    assert read('check = "unit-scale"', project).settings["seeds"] == 7
-    assert read('check = "coordcheck"', project).settings["seeds"] == 9
-    assert read('check = "coordcheck"', project).settings["steps"] == 2
-    assert read('check = "unit-scale"\nseeds = 3', project).settings["seeds"] == 3
+    assert vars(read('check = "unit-scale"', project).settings)["seeds"] == 7
+    assert vars(read('check = "coordcheck"', project).settings)["seeds"] == 9
+    assert vars(read('check = "coordcheck"', project).settings)["steps"] == 2
+    assert vars(read('check = "unit-scale"\nseeds = 3', project).settings)["seeds"] == 3
 
 
 WRONG = {

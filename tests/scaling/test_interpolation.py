@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from umup_diag.scaling.interpolation import Family, Limit, Point
+from umup_diag.scaling.formula import log_interpolate
+from umup_diag.scaling.interpolation import LawFamily, Limit, Point
 from umup_diag.scaling.op_theory import general_families, theory_of
-from umup_diag.scaling.scale_laws import LAWS, harmonic, log_interpolate
+from umup_diag.scaling.scale_laws import LAWS, harmonic
 
 POINTS: list[Point] = [
     {"seq_len": s, "head_dim": d, "alpha": a}
@@ -19,19 +20,19 @@ ATTENTION = theory_of("attention", "output", list(POINTS[0])).families[0]
 CASES = {
     "attention": ATTENTION,
     "attention gradient": theory_of("attention", "gradient of q", list(POINTS[0])).families[0],
-    "pinned": Family(upper=Limit(), lower=Limit(), ratios=ATTENTION.ratios[:1], coefficient=4.0),
+    "pinned": LawFamily(upper=Limit(), lower=Limit(), ratios=ATTENTION.ratios[:1], coefficient=4.0),
     **{f"general {i}": f for i, f in enumerate(general_families(list(POINTS[0])))},
 }
 
 
-def constants(family: Family) -> tuple[list[float], np.ndarray]:
+def constants(family: LawFamily) -> tuple[list[float], np.ndarray]:
     values = [0.5 + 0.1 * i for i in range(len(family.constants))]
     pairs = zip(values, family.logarithmic, strict=True)
     return values, np.array([math.log(v) if is_log else v for v, is_log in pairs])
 
 
 @pytest.mark.parametrize("family", CASES.values(), ids=CASES)
-def test_the_texts_are_the_law(family: Family) -> None:
+def test_the_texts_are_the_law(family: LawFamily) -> None:
     values, theta = constants(family)
     sigma = np.exp(family.bind(POINTS).log_sigma(theta))
     names = {**vars(math), "log_interpolate": log_interpolate}
@@ -46,7 +47,7 @@ def test_the_texts_are_the_law(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", CASES.values(), ids=CASES)
-def test_the_jacobian_is_the_derivative(family: Family) -> None:
+def test_the_jacobian_is_the_derivative(family: LawFamily) -> None:
     bound = family.bind(POINTS)
     _, theta = constants(family)
     step = 1e-6

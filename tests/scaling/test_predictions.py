@@ -4,9 +4,9 @@ import pytest
 
 from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
-from umup_diag.scaling.predictions import Prediction, Theory
+from umup_diag.scaling.predictions import Prediction, WidthTheory
 from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import MUP, SCHEMES, UMUP, Family, Scheme
+from umup_diag.scaling.schemes import MUP, SCHEMES, UMUP, Scheme, UpdateRule
 
 EMBEDDING, HIDDEN, HEAD = Role.INPUT, Role.HIDDEN, Role.OUTPUT
 NAMES = ("sp", "ntk", "mup", "umup")
@@ -27,34 +27,34 @@ AT_INIT = {
     (Kind.WEIGHT_GRAD, HEAD): (0, -0.5, -1, 0),
 }
 AFTER = {
-    (Family.ADAM, Kind.UPDATE, EMBEDDING): (0, 0, 0, -0.5),
-    (Family.ADAM, Kind.UPDATE, HIDDEN): (0, 0, -1, -0.5),
-    (Family.ADAM, Kind.UPDATE, HEAD): (0, 0, 0, 0),
-    (Family.ADAM, Kind.OUTPUT_CHANGE, EMBEDDING): (0, 0, 0, -0.5),
-    (Family.ADAM, Kind.OUTPUT_CHANGE, HIDDEN): (1, 0.5, 0, 0),
-    (Family.ADAM, Kind.OUTPUT_CHANGE, HEAD): (1.5, 1, 0, 0),
-    (Family.SGD, Kind.UPDATE, EMBEDDING): (-0.5, -0.5, 0, -0.5),
-    (Family.SGD, Kind.UPDATE, HIDDEN): (-0.5, -1, -1, -0.5),
-    (Family.SGD, Kind.UPDATE, HEAD): (0, -0.5, 0, 0),
-    (Family.SGD, Kind.OUTPUT_CHANGE, EMBEDDING): (-0.5, -0.5, 0, -0.5),
-    (Family.SGD, Kind.OUTPUT_CHANGE, HIDDEN): (0.5, -0.5, 0, 0),
-    (Family.SGD, Kind.OUTPUT_CHANGE, HEAD): (1, 0, 0, 0),
+    (UpdateRule.ADAM, Kind.UPDATE, EMBEDDING): (0, 0, 0, -0.5),
+    (UpdateRule.ADAM, Kind.UPDATE, HIDDEN): (0, 0, -1, -0.5),
+    (UpdateRule.ADAM, Kind.UPDATE, HEAD): (0, 0, 0, 0),
+    (UpdateRule.ADAM, Kind.OUTPUT_CHANGE, EMBEDDING): (0, 0, 0, -0.5),
+    (UpdateRule.ADAM, Kind.OUTPUT_CHANGE, HIDDEN): (1, 0.5, 0, 0),
+    (UpdateRule.ADAM, Kind.OUTPUT_CHANGE, HEAD): (1.5, 1, 0, 0),
+    (UpdateRule.SGD, Kind.UPDATE, EMBEDDING): (-0.5, -0.5, 0, -0.5),
+    (UpdateRule.SGD, Kind.UPDATE, HIDDEN): (-0.5, -1, -1, -0.5),
+    (UpdateRule.SGD, Kind.UPDATE, HEAD): (0, -0.5, 0, 0),
+    (UpdateRule.SGD, Kind.OUTPUT_CHANGE, EMBEDDING): (-0.5, -0.5, 0, -0.5),
+    (UpdateRule.SGD, Kind.OUTPUT_CHANGE, HIDDEN): (0.5, -0.5, 0, 0),
+    (UpdateRule.SGD, Kind.OUTPUT_CHANGE, HEAD): (1, 0, 0, 0),
 }
 TABLE = [
-    (name, family, kind, role, slope)
-    for (family, kind, role), slopes in {
-        **{(family, *key): slopes for key, slopes in AT_INIT.items() for family in Family},
+    (name, rule, kind, role, slope)
+    for (rule, kind, role), slopes in {
+        **{(rule, *key): slopes for key, slopes in AT_INIT.items() for rule in UpdateRule},
         **AFTER,
     }.items()
     for name, slope in zip(NAMES, slopes, strict=True)
 ]
 
 
-@pytest.mark.parametrize(("name", "family", "kind", "role", "slope"), TABLE)
+@pytest.mark.parametrize(("name", "rule", "kind", "role", "slope"), TABLE)
 def test_the_exponents_imply_the_slope(
-    name: str, family: Family, kind: Kind, role: Role, slope: float
+    name: str, rule: UpdateRule, kind: Kind, role: Role, slope: float
 ) -> None:
-    prediction = Theory(scheme=schemes.get(name), family=family).predict(kind, role)
+    prediction = WidthTheory(scheme=schemes.get(name), update_rule=rule).predict(kind, role)
     assert prediction is not None
     assert prediction.slope == slope
 
@@ -67,7 +67,9 @@ def test_a_head_dimension_that_grows_with_width(
     scheme: str, logits: float, gradient: float
 ) -> None:
     """With the number of heads fixed, q and k get their gradients through a wider dot product."""
-    theory = Theory(scheme=schemes.get(scheme), family=Family.ADAM, head_dim_growth=1.0)
+    theory = WidthTheory(
+        scheme=schemes.get(scheme), update_rule=UpdateRule.ADAM, head_dim_growth=1.0
+    )
     assert theory.predict(Kind.ATTENTION_LOGITS, HIDDEN) == Prediction.of(logits)
     hidden = theory.predict(Kind.GRAD_OUTPUT, HIDDEN)
     assert hidden is not None
@@ -76,17 +78,19 @@ def test_a_head_dimension_that_grows_with_width(
 
 @pytest.mark.parametrize("scheme", [MUP, UMUP], ids=lambda scheme: scheme.name)
 def test_adam_epsilon_goes_like_hidden_weight_gradients(scheme: Scheme) -> None:
-    gradient = Theory(scheme=scheme, family=Family.ADAM).predict(Kind.WEIGHT_GRAD, HIDDEN)
+    gradient = WidthTheory(scheme=scheme, update_rule=UpdateRule.ADAM).predict(
+        Kind.WEIGHT_GRAD, HIDDEN
+    )
     assert gradient == Prediction.of(scheme.adam_eps)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)
 def test_logits_approach_their_slope_from_half_a_power_below(scheme: Scheme) -> None:
-    prediction = Theory(scheme=scheme, family=Family.ADAM).output_change(HEAD)
+    prediction = WidthTheory(scheme=scheme, update_rule=UpdateRule.ADAM).output_change(HEAD)
     assert prediction.slope - prediction.slowest == 0.5
 
 
 def test_theory_is_silent_about_what_tokens_have_no_rms_of() -> None:
-    theory = Theory(scheme=UMUP, family=Family.ADAM)
+    theory = WidthTheory(scheme=UMUP, update_rule=UpdateRule.ADAM)
     assert theory.predict(Kind.INPUT, EMBEDDING) is None
     assert theory.predict(Kind.OUTPUT, Role.VECTOR) is None

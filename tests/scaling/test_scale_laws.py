@@ -1,6 +1,5 @@
 """The published laws: against their text, their limits, and the unit-scaling library."""
 
-import itertools
 import math
 
 import pytest
@@ -8,30 +7,20 @@ import torch
 import unit_scaling.functional as U
 from torch import Tensor
 
-from umup_diag.scaling import scale_laws
-from umup_diag.scaling.scale_laws import LAWS, ScaleLaw, log_interpolate
+from umup_diag.scaling.formula import compiled, log_interpolate
+from umup_diag.scaling.scale_laws import LAWS, attention_scale, harmonic
 
 ALPHAS = (1 / 64, 0.5, 1.0, 3.4, 64.0)
-GRID: dict[str, tuple[float, ...]] = {
-    "alpha": ALPHAS,
-    "tau": ALPHAS,
-    "seq_len": (2, 64, 4096),
-    "head_dim": (16, 128),
-    "size": (2, 1000),
-    "vocab_size": (2, 32000),
-}
 
 
-def points(law: ScaleLaw) -> list[dict[str, float]]:
-    values = itertools.product(*(GRID[name] for name in law.parameters))
-    return [dict(zip(law.parameters, point, strict=True)) for point in values]
-
-
-@pytest.mark.parametrize("law", LAWS.values(), ids=lambda law: law.name)
-def test_the_expression_is_the_formula(law: ScaleLaw) -> None:
-    names = {**vars(math), "log_interpolate": log_interpolate}
-    for point in points(law):
-        assert eval(law.expression, names, point) == pytest.approx(law(**point), rel=1e-12)
+def test_a_formula_computes_its_text_and_nothing_else() -> None:
+    law = compiled("log_interpolate(1 / (1 + size), sqrt(alpha), pi) + log(size)")
+    expected = log_interpolate(1 / 4, math.sqrt(2), math.pi) + math.log(3)
+    assert law(size=3, alpha=2) == pytest.approx(expected)
+    with pytest.raises(NameError, match="alpha"):
+        law(size=3)
+    with pytest.raises(NameError, match="open"):
+        compiled("open('x')")()
 
 
 def test_log_interpolate_takes_the_upper_limit_first() -> None:
@@ -43,25 +32,28 @@ def test_log_interpolate_takes_the_upper_limit_first() -> None:
 def test_harmonic_numbers_join_the_sum_to_the_expansion() -> None:
     for n in (1, 2, 31, 32, 33, 4096):
         exact = math.fsum(1 / i for i in range(1, n + 1))
-        assert scale_laws.harmonic(n) == pytest.approx(exact, rel=1e-12)
+        assert harmonic(n) == pytest.approx(exact, rel=1e-12)
 
 
 def test_attention_at_the_papers_setting() -> None:
-    assert scale_laws.attention_scale(seq_len=256, head_dim=64) == pytest.approx(0.1483, abs=5e-5)
-    assert scale_laws.attention_scale(seq_len=1, head_dim=64) == 1.0
+    assert attention_scale(seq_len=256, head_dim=64) == pytest.approx(0.1483, abs=5e-5)
+    assert attention_scale(seq_len=1, head_dim=64) == 1.0
 
 
-def test_residual_weights_have_unit_norm_and_tau_as_their_variance_ratio() -> None:
-    for tau in (0.01, 1.0, 9.0):
-        a, b = scale_laws.residual_add_weights(tau)
-        assert a**2 + b**2 == pytest.approx(1)
-        assert a**2 / b**2 == pytest.approx(tau)
-
-
-def test_a_law_knows_where_it_holds() -> None:
-    law = LAWS["attention"]
-    assert law.covers(seq_len=256, head_dim=64, alpha=1.0)
-    assert not law.covers(seq_len=256, head_dim=64, alpha=64.0)
+@pytest.mark.parametrize("alpha", [1 / 16, 1.0, 16.0])
+@pytest.mark.parametrize("seq_len", [1, 64, 4096])
+def test_the_refit_is_the_law_of_the_docs(seq_len: int, alpha: float) -> None:
+    """docs/scale_laws.md: there the flat limit stands to the power 1 - w."""
+    spread = 64 / alpha**2
+    point = {"seq_len": seq_len, "head_dim": 64, "alpha": alpha}
+    w = 1 / (1 + 3.777 * seq_len**0.05531 * spread**1.075)
+    causal = math.sqrt((math.log(seq_len) + 0.5772 + 0.5 / seq_len) / seq_len) ** (1 - w)
+    w = 1 / (1 + 3.382 * seq_len**0.07375 * spread**1.183)
+    full = math.sqrt(1 / seq_len) ** (1 - w)
+    assert LAWS["attention.refit"](**point) == pytest.approx(
+        causal if seq_len > 1 else 1.0, rel=1e-4
+    )
+    assert LAWS["full-attention.refit"](**point) == pytest.approx(full, rel=1e-12)
 
 
 def forward_scale(output: Tensor, plain: Tensor) -> float:

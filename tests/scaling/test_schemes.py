@@ -4,7 +4,17 @@ import pytest
 
 from umup_diag.errors import InputError
 from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import DEPTH_MUP, MUP, NTK, SCHEMES, SP, UMUP, Family, Scheme, get
+from umup_diag.scaling.schemes import (
+    DEPTH_MUP,
+    MUP,
+    NTK,
+    SCHEMES,
+    SP,
+    UMUP,
+    Scheme,
+    UpdateRule,
+    get,
+)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)
@@ -47,7 +57,7 @@ def test_mup_at_four_times_its_base() -> None:
     hidden = MUP.scales(Role.HIDDEN, fan_in=512, fan_out=512, width=512, layers=2)
     output = MUP.scales(Role.OUTPUT, fan_in=512, fan_out=256, width=512, layers=2)
     assert hidden.init_std == pytest.approx(1 / sqrt(512))
-    assert hidden.lr[Family.ADAM] == pytest.approx(1 / 4)
+    assert hidden.lr[UpdateRule.ADAM] == pytest.approx(1 / 4)
     assert output.init_std == pytest.approx(1 / sqrt(128))
     assert output.multiplier == pytest.approx(1 / 4)
 
@@ -60,22 +70,24 @@ def test_umup_is_absolute(width: int) -> None:
     assert (down.init_std, embedding.init_std, head.init_std) == (1, 1, 1)
     assert down.multiplier == pytest.approx(1 / sqrt(3 * width))
     assert head.multiplier == pytest.approx(1 / width)
-    assert down.lr[Family.ADAM] == pytest.approx(1 / sqrt(3 * width) / sqrt(4))  # L = 2 · layers
-    assert embedding.lr[Family.ADAM] == pytest.approx(1 / sqrt(width))
-    assert head.lr[Family.ADAM] == 1
+    assert down.lr[UpdateRule.ADAM] == pytest.approx(
+        1 / sqrt(3 * width) / sqrt(4)
+    )  # L = 2 · layers
+    assert embedding.lr[UpdateRule.ADAM] == pytest.approx(1 / sqrt(width))
+    assert head.lr[UpdateRule.ADAM] == 1
 
 
 def test_ntk_has_unit_weights_and_one_rate() -> None:
     hidden = NTK.scales(Role.HIDDEN, fan_in=256, fan_out=256, width=256, layers=2)
     assert (hidden.init_std, hidden.multiplier) == (1, 1 / 16)
-    assert hidden.lr == {Family.ADAM: 1, Family.SGD: 1}
+    assert hidden.lr == {UpdateRule.ADAM: 1, UpdateRule.SGD: 1}
 
 
 def test_depth_mup_slows_hidden_layers_as_they_become_more() -> None:
     at = {"fan_in": 128, "fan_out": 128, "width": 128}
     deep = DEPTH_MUP.scales(Role.HIDDEN, **at, layers=8)
-    assert deep.lr == {Family.ADAM: pytest.approx(1 / 2), Family.SGD: 1}
-    assert DEPTH_MUP.scales(Role.OUTPUT, **at, layers=8).lr[Family.ADAM] == 1
+    assert deep.lr == {UpdateRule.ADAM: pytest.approx(1 / 2), UpdateRule.SGD: 1}
+    assert DEPTH_MUP.scales(Role.OUTPUT, **at, layers=8).lr[UpdateRule.ADAM] == 1
 
 
 def test_an_unknown_scheme_is_an_error_that_lists_them() -> None:

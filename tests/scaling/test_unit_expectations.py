@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from umup_diag.scaling import unit_ops
+from reference_model import unit_ops
 from umup_diag.scaling.roles import Fans, Role
 from umup_diag.scaling.unit_expectations import (
     attention_logits,

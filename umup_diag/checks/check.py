@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from umup_diag.measure.workplace import Workplace
 from umup_diag.settings.option import Settings
 
 if TYPE_CHECKING:
@@ -13,34 +13,9 @@ if TYPE_CHECKING:
     from umup_diag.recording import Recording
     from umup_diag.report.view import View
 
+__all__ = ["Check", "Lazy", "Workplace", "run"]
+
 S = TypeVar("S", bound=Settings)
-
-
-class Progress(Protocol):
-    """Told how far something is: what, how much of it is done, of how much."""
-
-    def __call__(self, label: str, done: int, total: int, /) -> None:
-        """Say it."""
-        ...
-
-
-def silent(label: str, done: int, total: int, /) -> None:
-    """The progress that nobody watches."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
-    """Where a check measures.
-
-    Attributes:
-        out: folder of the recording.
-        progress: told how far it is.
-        resume: whether to go on with the recording that is in `out`.
-    """
-
-    out: Path
-    progress: Progress = silent
-    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)

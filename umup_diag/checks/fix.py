@@ -64,7 +64,12 @@ class ScaleBeforeCast:
 
     def words(self, *, is_first: bool) -> str:  # noqa: ARG002
         """As a clause."""
-        return f"scale it by 2^{self.log2} before the cast"
+        return scale_before_cast(f"2^{self.log2}")
+
+
+def scale_before_cast(amount: str) -> str:
+    """The clause of `ScaleBeforeCast`, for one power of two or a range of them."""
+    return f"scale it by {amount} before the cast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from umup_diag.checks.fix import Fix
-from umup_diag.checks.interval import Verdict
+from umup_diag.checks.verdict import Verdict
 
 __all__ = ["Finding", "Note", "NoteKind", "Result", "Verdict"]
 
@@ -57,6 +57,11 @@ class Finding:
     fix: Fix | None = None
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """What tells it from the findings of the same tensor and kind: ``at width 128``."""
+        return ()
+
+    @property
     def measured(self) -> str:
         """What was measured and what was wanted, in words; empty where there is no such thing."""
         return ""
@@ -64,7 +69,7 @@ class Finding:
     @property
     def sentence(self) -> str:
         """The finding in one sentence, for where there is no table: annotations, assertions."""
-        head = f"{self.tensor} {self.kind}"
+        head = " ".join([self.tensor, self.kind, *self.place])
         remedies = [] if self.verdict is Verdict.PASS else [self.cause, self.fix]
         said = [str(words) for words in (self.measured, *remedies) if words]
         return ": ".join([head, *(said or [str(self.verdict)])])

@@ -1,17 +1,15 @@
-"""The command line: parse, call, render, exit. Heavy imports wait until a command runs."""
+"""The command line: parse, call, print, exit. Heavy imports wait until a command runs."""
 
 import sys
 
 import click
 
-from umup_diag.cli.coordcheck import coordcheck
+from umup_diag.checks import CHECKS
+from umup_diag.cli.check_command import check_command
 from umup_diag.cli.formats import formats
-from umup_diag.cli.fp8_range import fp8_range
 from umup_diag.cli.gate import gate
 from umup_diag.cli.record import record
-from umup_diag.cli.scale_law import scale_law
 from umup_diag.cli.terminal import INTERRUPTED
-from umup_diag.cli.unit_scale import unit_scale
 from umup_diag.errors import InputError
 
 
@@ -24,7 +22,7 @@ def cli() -> None:
     """
 
 
-for command in (coordcheck, unit_scale, record, fp8_range, scale_law, gate, formats):
+for command in (*map(check_command, CHECKS.values()), record, gate, formats):
     cli.add_command(command)
 
 

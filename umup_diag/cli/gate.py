@@ -4,19 +4,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from umup_diag import plan_runs
-from umup_diag.checks import run as checks
-from umup_diag.cli.plan_keys import schemas
-from umup_diag.cli.terminal import bars
+from umup_diag.checks import CHECKS
+from umup_diag.checks.check import run
+from umup_diag.checks.unit_scale import UNIT_SCALE
+from umup_diag.cli.terminal import Bars, stdout
 from umup_diag.errors import InputError
-from umup_diag.plans import files as plan_file
-
-if TYPE_CHECKING:
-    from umup_diag.plans.gate import Gate
+from umup_diag.measure.workplace import Workplace
+from umup_diag.plans import files
+from umup_diag.plans import gate as gates
 
 FORMATS = ("text", "json", "github", "junit")
 
@@ -60,29 +58,29 @@ def gate(*, plans: tuple[Path, ...], form: str, out: Path, init: str | None, wid
         path = _write_first(init, plans, width)
         click.echo(f"wrote {path}; run it with: umup-diag gate {path}")
         return
-    paths = plan_file.find(plans or (plan_file.FOLDER,))
-    with bars({str(path): 1 for path in paths}, silent=form == "json") as step:
-        ended = plan_runs.run_all(
-            paths, schemas(), out, progress=lambda path, done: step(str(path), done)
+    paths = files.find(plans or (files.FOLDER,))
+    with Bars(silent=form == "json") as bars:
+        ended = gates.run_all(
+            paths, CHECKS, out, progress=lambda path, done: bars.move(str(path), done, 1)
         )
     _keep(ended, out)
     _print(ended, form, out)
     sys.exit(ended.exit_code)
 
 
-def _keep(ended: "Gate", out: Path) -> None:
+def _keep(ended: gates.Gate, out: Path) -> None:
     """Write the gate's own files, and the job summary where GitHub asks for one."""
-    from umup_diag.plans import text as telling
+    from umup_diag.plans import text
     from umup_diag.plans.junit import junit
-    from umup_diag.report import json
+    from umup_diag.report.folder import write_whole
 
-    markdown = telling.markdown(ended)
+    markdown = text.markdown(ended)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        json.write_whole(out / "gate.json", telling.dumps(ended, base=out) + "\n")
-        json.write_whole(out / "gate.md", markdown)
-        json.write_whole(out / "junit.xml", junit(ended))
+        write_whole(out / "gate.json", text.dumps(ended, base=out) + "\n")
+        write_whole(out / "gate.md", markdown)
+        write_whole(out / "junit.xml", junit(ended))
         if summary:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(markdown)
@@ -90,43 +88,34 @@ def _keep(ended: "Gate", out: Path) -> None:
         raise InputError(f"cannot write {error.filename}: {error.strerror}.") from None
 
 
-def _print(ended: "Gate", form: str, out: Path) -> None:
-    from rich.console import Console
-
-    from umup_diag.plans import text as telling
+def _print(ended: gates.Gate, form: str, out: Path) -> None:
+    from umup_diag.plans import text
     from umup_diag.plans.github import github
     from umup_diag.plans.junit import junit
 
     match form:
         case "json":
-            click.echo(telling.dumps(ended, base=out))
+            click.echo(text.dumps(ended, base=out))
         case "github":
             click.echo(github(ended))
         case "junit":
             click.echo(junit(ended), nl=False)
         case _:
-            console = Console(highlight=False)
-            if not console.is_terminal:
-                console = Console(highlight=False, width=100)
-            console.print(telling.text(ended))
+            stdout().print(text.text(ended))
 
 
 def _write_first(model: str, plans: tuple[Path, ...], width: int) -> Path:
     """Look at a model once, and write down as a plan what there is to see."""
     from umup_diag.checks.unit_scale.first_plan import first_plan
 
-    path = plans[0] if plans else plan_file.FOLDER / "unit_scale.toml"
+    path = plans[0] if plans else files.FOLDER / "unit_scale.toml"
     if len(plans) > 1 or path.is_dir():
         raise InputError(f"--init writes one plan; give one file, such as {path / 'first.toml'}.")
     if path.exists():
         raise InputError(f"{path} is there already; name another file: gate --init {model} FILE")
-    settings: dict[str, Any] = {
-        name: key.default for name, key in schemas()["unit-scale"].items() if name != "out"
-    }
+    settings = UNIT_SCALE.settings(model=model, width=(width,))
     with tempfile.TemporaryDirectory() as folder:
-        result = checks.unit_scale(
-            **{**settings, "model": model, "width": (width,)}, out=Path(folder)
-        )
+        result = run(UNIT_SCALE, settings, Workplace(out=Path(folder)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(first_plan(result), encoding="utf-8")

@@ -1,10 +1,11 @@
 """What every command does on the terminal: bars while it runs, then the result, once."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -12,56 +13,76 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from umup_diag.checks.result import Result
-
-
-class Step(Protocol):
-    """Moves a bar on."""
-
-    def __call__(self, label: str, done: int, total: int | None = None) -> None:
-        """Set what is done, and the total where it was not known."""
-
+    from umup_diag.report.view import View
 
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 
+class Bars:
+    """A progress bar for each label on a terminal, on stderr; nothing elsewhere."""
+
+    def __init__(self, *, silent: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=silent or not console.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def move(self, label: str, done: int, total: int, /) -> None:
+        """Set what is done of how much; a label that is new gets a bar."""
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total, start=False)
+        if done:
+            self._progress.start_task(self._tasks[label])
+        self._progress.update(self._tasks[label], completed=done, total=total)
+        self._counts[label] = done, total
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """What is done, and of how much, over all bars."""
+        done, totals = zip(*self._counts.values(), strict=True) if self._counts else ((), ())
+        return sum(done), sum(totals)
+
+
 @contextmanager
-def bars(totals: dict[str, int | None], *, silent: bool) -> Iterator["Step"]:
-    """A progress bar per label on a terminal, on stderr; nothing elsewhere.
-
-    Yields a function that takes a label, how much is done, and the total where it was not known.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=silent or not console.is_terminal,
-    )
-    with progress:
-        tasks = {
-            label: progress.add_task(label, total=total, start=False)
-            for label, total in totals.items()
-        }
-
-        def step(label: str, done: int, total: int | None = None) -> None:
-            progress.start_task(tasks[label])
-            progress.update(tasks[label], completed=done, total=total)
-
-        yield step
-
-
-@contextmanager
-def resumable(kept: Callable[[], str], command: str) -> Iterator[None]:
+def resumable(command: str, unit: str, out: Path, bars: Bars) -> Iterator[None]:
     """On Ctrl-C, say what is kept and how to go on, and exit as a shell expects."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"\nInterrupted: {kept()}.\nGo on with: {command}", err=True)
+        done, total = bars.counts
+        click.echo(
+            f"\nInterrupted: {done} of {total} {unit} are recorded in {out}.\n"
+            f"Go on with: umup-diag {command} --resume {out}",
+            err=True,
+        )
         sys.exit(INTERRUPTED)
 
 
@@ -73,17 +94,17 @@ def stdout(*, width: int = 100) -> "Console":
     return console if console.is_terminal else Console(highlight=False, width=width)
 
 
-def tell(
-    result: "Result", page: Path, table: Callable[[], Any], *, as_json: bool, quiet: bool
+def print_result(
+    result: "Result", view: "View", out: Path, *, every: bool, as_json: bool, quiet: bool
 ) -> None:
     """Print the result: as JSON and nothing else, as its verdict, or as its table and page."""
-    from umup_diag.checks.coordcheck import view as telling
-    from umup_diag.report import json
+    from umup_diag.report import folder, json
+    from umup_diag.report.style import verdict_line
 
     if as_json:
         click.echo(json.dumps(result))
         return
     console = stdout()
-    console.print(telling.verdict(result) if quiet else table(), crop=False)
+    console.print(verdict_line(result) if quiet else view.table(result, every), crop=False)
     if not quiet:
-        console.print(f"report: {page}", soft_wrap=True)
+        console.print(f"report: {out / folder.PAGE}", soft_wrap=True)

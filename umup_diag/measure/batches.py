@@ -15,14 +15,14 @@ from umup_diag.measure.training import to_device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """Where batches come from.
+    """A subject's own batches, or text for a subject that brings none.
 
     Attributes:
-        subject: its own batches, if it brings any.
-        corpus: text, if it does not.
-        batch_size: sequences.
-        seq_len: tokens each.
-        seed: what the draws start from.
+        subject: the model's side: its name, and `batches` if it brings any.
+        corpus: the text.
+        batch_size: sequences in a batch.
+        seq_len: tokens in a sequence.
+        seed: seed of the draws.
     """
 
     subject: Subject
@@ -47,8 +47,8 @@ class Batches:
         """Some of them, on a device.
 
         Args:
-            number: how many.
-            device: where to.
+            number: how many to take.
+            device: the device of their tensors.
             skip: how many to pass over first.
         """
         return (to_device(batch, device) for batch in islice(iter(self), skip, skip + number))

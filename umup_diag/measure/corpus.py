@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import ClassVar
 
 import numpy as np
@@ -20,8 +21,8 @@ class Corpus:
     """A text and where it came from.
 
     Attributes:
-        name: the file, or ``pydoc_data.topics``.
-        text: its bytes.
+        name: path of the file, or ``pydoc_data.topics``.
+        text: the whole of it, in bytes.
     """
 
     MANUAL: ClassVar[str] = "pydoc_data.topics"
@@ -37,8 +38,6 @@ class Corpus:
             InputError: if the file is missing, unreadable or empty.
         """
         if path is None:
-            from pydoc_data.topics import topics
-
             return cls(cls.MANUAL, "\n".join(topics.values()).encode())
         try:
             text = path.read_bytes()

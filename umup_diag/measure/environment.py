@@ -1,4 +1,4 @@
-"""What the findings depend on besides the settings."""
+"""What measurements depend on besides the settings: versions, platform and device."""
 
 import platform
 from typing import Any
@@ -30,9 +30,9 @@ def device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(name)
-        torch.empty(1, device=found)
+        chosen = torch.device(name)
+        torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {name}: {reason}") from None
-    return found
+    return chosen

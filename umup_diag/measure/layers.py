@@ -16,7 +16,7 @@ class NamedTensor:
         name: unique in the model.
         parameter: the tensor.
         fans: its fan-in and fan-out.
-        owner: the module that holds it.
+        owner: module that holds it.
     """
 
     name: str
@@ -58,7 +58,7 @@ def fans(parameter: nn.Parameter, owner: nn.Module) -> Fans:
 
 def tensors(model: nn.Module) -> list[NamedTensor]:
     """Every parameter once, in order of definition; a tied one goes by its first owner."""
-    found: dict[int, NamedTensor] = {}
+    by_id: dict[int, NamedTensor] = {}
     for module_name, module in model.named_modules():
         for short_name, parameter in module.named_parameters(recurse=False):
             is_layer_weight = short_name == "weight" and is_layer(module)
@@ -69,5 +69,5 @@ def tensors(model: nn.Module) -> list[NamedTensor]:
                 fans=fans(parameter, module),
                 owner=module,
             )
-            found.setdefault(id(parameter), named)
-    return list(found.values())
+            by_id.setdefault(id(parameter), named)
+    return list(by_id.values())

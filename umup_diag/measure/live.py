@@ -13,12 +13,13 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from umup_diag.errors import InputError
 from umup_diag.measure.backward import in_backward
-from umup_diag.measure.checkpoint.trial import matmul_tensors
 from umup_diag.measure.environment import environment
-from umup_diag.measure.history import History
+from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.ranks import Ranks
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
-from umup_diag.measure.snapshot import Snapshot
+from umup_diag.recording import Frame, Recording
+
+COMMAND = "record"  #: of recordings that are made here
 
 
 @contextmanager
@@ -61,24 +62,23 @@ def record(
     """
     if every < 1:
         raise InputError(f"every={every}: record every 1 step or more.")
-    bare = _bare(model)
-    ranks = Ranks.current()
-    folder = Path(to)
-    history = None
-    if ranks.is_first:
-        device = next((parameter.device for parameter in bare.parameters()), torch.device("cpu"))
+    bare = recordable(model)
+    recording = None
+    if Ranks.current().is_first:
         if step:
-            history = History.load(folder / History.FILE, until=step - 1)
+            recording = Recording.resume(Path(to), until=step - 1)
         else:
-            history = History.create(folder, settings or {"every": every}, environment(device))
-    recording = LiveRecording(bare, every, step, history, ranks)
-    with ExitStack() as hooks:
-        hooks.callback(bare.register_forward_pre_hook(recording._before_forward).remove)
-        if not manual:
-            hooks.callback(register_optimizer_step_post_hook(recording._after_update).remove)
-        hooks.callback(recording._drop)
-        yield recording
-    if not recording.recorded:
+            device = next((each.device for each in bare.parameters()), torch.device("cpu"))
+            recording = Recording.create(
+                Path(to),
+                command=COMMAND,
+                settings=settings or {"every": every},
+                environment=environment(device),
+            )
+    live = LiveRecording(bare, recording, every=every, done=step)
+    with live.attached(manual=manual):
+        yield live
+    if live.done == step:
         raise InputError(
             "nothing was recorded: no optimizer with this model's parameters stepped after a "
             "forward pass of it.\nWithout a torch optimizer use manual=True and recording.step(); "
@@ -87,22 +87,45 @@ def record(
 
 
 class LiveRecording:
-    """What `record` yields: counts steps, and writes a snapshot of those that are due."""
+    """A loop while it is recorded: counts its steps, and adds a frame for each that is due.
+
+    Attributes:
+        done: steps that have ended, those before this loop included.
+    """
 
     def __init__(
-        self, model: nn.Module, every: int, done: int, history: History | None, ranks: Ranks
+        self, model: nn.Module, recording: Recording | None, *, every: int, done: int
     ) -> None:
-        self.done, self.recorded = done, 0
-        self._model, self._every, self._history, self._ranks = model, every, history, ranks
+        """Prepare to record.
+
+        Args:
+            model: a `recordable` one.
+            recording: to add to; None on all ranks but the first.
+            every: record every so many steps.
+            done: steps that were done before.
+        """
+        self.done = done
+        self._model, self._recording, self._every = model, recording, every
+        self._ranks = Ranks.current()
         self._recorder = Recorder(model)
         self._is_due = done % every == 0
         self._has_run = self._is_compiled = False
         self._open: ExitStack | None = None
         self._losses: list[float | Tensor] = []
-        self._mine: dict[Optimizer, bool] = {}
+        self._is_own: dict[Optimizer, bool] = {}
+
+    @contextmanager
+    def attached(self, *, manual: bool) -> Iterator[None]:
+        """With hooks on the model, and on all optimizers unless steps are counted by hand."""
+        with ExitStack() as hooks:
+            hooks.callback(self._model.register_forward_pre_hook(self._before_forward).remove)
+            if not manual:
+                hooks.callback(register_optimizer_step_post_hook(self._after_update).remove)
+            hooks.callback(self._detach)
+            yield
 
     def loss(self, value: float | Tensor) -> None:
-        """Keep the loss of this step; a tensor is read only when a snapshot is written."""
+        """Keep the loss of this step; a tensor is read only when a frame is added."""
         self._losses.append(value.detach() if isinstance(value, Tensor) else value)
 
     def step(self) -> None:
@@ -112,21 +135,20 @@ class LiveRecording:
         if not self._has_run:
             return
         if self._open is not None:
-            self._write()
+            self._add_frame()
         self.done += 1
         self._has_run = False
         self._is_due = self.done % self._every == 0
 
     def finish(self) -> None:
-        """Write the losses that no snapshot has yet, as a snapshot without tensors."""
-        if self._losses and self._history is not None:
-            snapshot = Snapshot(step=self.done, losses=tuple(self.losses), tensors=())
-            self._history.append(snapshot)
+        """Add the losses since the last frame, in a frame without tensors."""
+        if self._losses and self._recording is not None:
+            self._recording.append(Frame(step=self.done, losses=tuple(self.losses)))
             self._losses.clear()
 
     @property
     def losses(self) -> list[float]:
-        """Losses that no snapshot has yet."""
+        """Losses since the last frame."""
         return [float(value) for value in self._losses]
 
     def _before_forward(self, _: nn.Module, __: object) -> None:
@@ -141,7 +163,7 @@ class LiveRecording:
             self._open.enter_context(self._recorder.step(MATMUL_KINDS, entered=True))
 
     def _after_update(self, optimizer: Optimizer, _: object, __: object) -> None:
-        if not self._is_mine(optimizer):
+        if not self._holds_parameters(optimizer):
             return
         if in_backward():
             raise InputError(
@@ -150,25 +172,23 @@ class LiveRecording:
             )
         self.step()
 
-    def _is_mine(self, optimizer: Optimizer) -> bool:
-        known = self._mine.get(optimizer)
-        if known is None:
+    def _holds_parameters(self, optimizer: Optimizer) -> bool:
+        if optimizer not in self._is_own:
             own = {id(parameter) for parameter in self._model.parameters()}
             held = (p for group in optimizer.param_groups for p in group["params"])
-            known = self._mine[optimizer] = any(id(parameter) in own for parameter in held)
-        return known
+            self._is_own[optimizer] = any(id(parameter) in own for parameter in held)
+        return self._is_own[optimizer]
 
-    def _write(self) -> None:
-        self._drop()
-        tensors = self._ranks.merge(matmul_tensors(self._recorder), self._model)
-        if self._history is not None:
+    def _add_frame(self) -> None:
+        self._detach()
+        records = self._ranks.merge(matmul_operands(self._recorder), self._model)
+        if self._recording is not None:
             losses = tuple(self.losses)
-            self._history.append(Snapshot(step=self.done, losses=losses, tensors=tensors))
+            self._recording.append(Frame(step=self.done, losses=losses, records=records))
         self._losses.clear()
-        self.recorded += 1
 
-    def _drop(self) -> None:
-        """Take the hooks off, if there are any."""
+    def _detach(self) -> None:
+        """Take the hooks of a step off, if they are on."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -180,8 +200,12 @@ _COMPILED = (
 )
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    """The model inside DDP."""
+def recordable(model: nn.Module) -> nn.Module:
+    """The model inside DDP, if its layers can be watched.
+
+    Raises:
+        InputError: if it is compiled, or sharded by FSDP 1.
+    """
     bare = model.module if isinstance(model, DistributedDataParallel) else model
     compiled = [
         module

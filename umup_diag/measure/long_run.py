@@ -2,9 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,162 +13,152 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from umup_diag.errors import InputError
+from umup_diag.measure import environment
 from umup_diag.measure.batches import Batches
 from umup_diag.measure.checkpoint import torch_file
-from umup_diag.measure.history import History
-from umup_diag.measure.live import LiveRecording, record
+from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.live import COMMAND, LiveRecording, recordable
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
+from umup_diag.measure.workplace import Workplace
 from umup_diag.numerics.simulate import simulate_fp8
+from umup_diag.recording import Recording
 from umup_diag.scaling import optimizers
+from umup_diag.settings.shared import TrainingRunSettings
 
 STATE = "state.pt"
 SAVE_SECONDS = 30.0
-"""A kill loses no more training than this, and one snapshot's worth."""
+"""A kill loses no more training than this, and one frame's worth."""
 FINAL_LR = 0.1  # of the peak, at the end of a decay
+_DIGEST = "text_digest"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LongRun:
-    """Everything that a recorded training run depends on, as kept in its recording.
-
-    Attributes:
-        model: import path of the subject.
-        width: to build at.
-        steps: updates.
-        every: record every so many.
-        optimizer: by name; None for the subject's own.
-        lr: peak, for a named optimizer.
-        warmup: updates over which the rate rises linearly from 0.
-        decay: whether it then falls by a cosine to a tenth.
-        batch_size: sequences.
-        seq_len: tokens each.
-        seed: of the initialisation and of the batches.
-        fp8: recipe of simulated FP8; None for none.
-        text: the corpus, by name.
-        text_digest: and by content.
-    """
-
-    model: str
-    width: int
-    steps: int
-    every: int
-    optimizer: str | None
-    lr: float | None
-    warmup: int
-    decay: bool
-    batch_size: int
-    seq_len: int
-    seed: int
-    fp8: str | None
-    text: str
-    text_digest: str
-
-    def rate(self, step: int) -> float:
-        """What the peak learning rate is multiplied by for the update after `step` updates."""
-        if step < self.warmup:
-            return (step + 1) / (self.warmup + 1)
-        if not self.decay:
-            return 1.0
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return FINAL_LR + (1 - FINAL_LR) * (1 + math.cos(math.pi * done)) / 2
-
-    @classmethod
-    def load(cls, out: Path) -> "LongRun":
-        """The settings of the run that was begun in a folder.
-
-        Raises:
-            InputError: if there is none.
-        """
-        history = History.load(out / History.FILE)
-        try:
-            return cls(**history.settings)
-        except TypeError:
-            raise InputError(
-                f"{out} was not recorded by umup-diag record, so it cannot be resumed by it."
-            ) from None
-
-
-def train(
-    run: LongRun,
-    subject: Subject,
-    batches: Batches,
-    out: Path,
-    *,
-    device: torch.device,
-    resume: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> History:
-    """Train and record; stops early at a loss that is not finite.
-
-    Snapshots are of steps 0, `every`, …, and the last is taken after the last update if it is due.
-    A resumed run ends in the same bits as one that was never stopped.
-
-    Args:
-        run: the settings.
-        subject: what to train.
-        batches: what on.
-        out: folder for the recording, and for the state to resume from.
-        device: where.
-        resume: take up what is in `out`.
-        progress: called with the number of updates done.
+def recorded_settings(folder: Path, *, device: str) -> TrainingRunSettings:
+    """The settings of the run that was begun in a folder, to go on with on a device.
 
     Raises:
-        InputError: if there is nothing to resume, or the subject fails.
+        InputError: if there is none, or if it is a user's own loop.
     """
-    torch.manual_seed(run.seed)
-    model = subject.model(run.width).to(device)
-    optimizer = _optimizer(run, subject, model)
-    schedule = LambdaLR(optimizer, run.rate)
+    recording = Recording.load(folder)
+    if recording.command != COMMAND or _DIGEST not in recording.environment:
+        raise InputError(
+            f"{folder} was not recorded by umup-diag record, so it cannot be resumed by it."
+        )
+    return TrainingRunSettings.decode({**recording.settings, "device": device})
+
+
+def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
+    """Train and record; stops early at a loss that is not finite.
+
+    Frames are of steps 0, `every`, …, and the last is taken after the last update if it is due. A
+    resumed run ends in the same bytes as one that was never stopped.
+
+    Args:
+        settings: of the run; to resume it, as `recorded_settings` gives them.
+        workplace: folder of the recording and of the state to resume from.
+
+    Raises:
+        InputError: if the subject or its text cannot be loaded or has changed, if the subject
+            fails, or if there is nothing to resume.
+    """
+    device = environment.device(settings.device)
+    subject = Subject.load(settings.model, build=settings.build)
+    corpus = Corpus.load(settings.text)
+    optimizer_name, lr = subject.choose_optimizer(settings.optimizer, settings.lr)
+    settings = replace(settings, optimizer=optimizer_name, lr=lr)
+    torch.manual_seed(settings.seed)
+    model = subject.model(settings.width).to(device)
+    optimizer = _optimizer(settings, subject, model)
+    schedule = LambdaLR(optimizer, lambda step: rate(settings, step))
     first, pending = 0, list[float]()
-    if resume and (out / STATE).exists():
-        first, pending = _restore(out / STATE, model, optimizer, schedule)
-    settings = asdict(run)
+    if workplace.resume:
+        _require_same_text(workplace.out, corpus)
+        if (workplace.out / STATE).exists():
+            first, pending = _restore(workplace.out / STATE, model, optimizer, schedule)
+    batches = Batches(
+        subject=subject,
+        corpus=corpus,
+        batch_size=settings.batch_size,
+        seq_len=settings.seq_len,
+        seed=settings.seed,
+    )
     saved = monotonic()
-    with (
-        simulate_fp8(model, run.fp8) if run.fp8 else nullcontext(),
-        record(
-            model, every=run.every, to=out, step=first, manual=True, settings=settings
-        ) as recording,
-    ):
-        for known in pending:
-            recording.loss(known)
-        left = run.steps - first + (run.steps % run.every == 0)
+    workplace.progress("updates", first, settings.steps)
+    with ExitStack() as stack:
+        if settings.fp8:
+            stack.enter_context(simulate_fp8(model, settings.fp8))
+        recording = _recording(settings, workplace.out, corpus, device, first)
+        live = LiveRecording(recordable(model), recording, every=settings.every, done=first)
+        stack.enter_context(live.attached(manual=True))
+        for value in pending:
+            live.loss(value)
+        left = settings.steps - first + (settings.steps % settings.every == 0)
         for step, batch in enumerate(batches.take(left, device, skip=first), start=first):
             loss = scalar_loss(subject, model, batch)
             loss.backward()
-            recording.step()
-            if step == run.steps:
+            live.step()
+            if step == settings.steps:
                 break
-            recording.loss(loss)
+            live.loss(loss)
             if not loss.isfinite():
                 break
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
-            if progress is not None:
-                progress(step + 1)
+            workplace.progress("updates", step + 1, settings.steps)
             if monotonic() - saved > SAVE_SECONDS:
-                _save(out / STATE, step + 1, recording, model, optimizer, schedule)
+                _save(workplace.out / STATE, step + 1, live, model, optimizer, schedule)
                 saved = monotonic()
-        recording.finish()
-    (out / STATE).unlink(missing_ok=True)
-    return History.load(out / History.FILE)
+        live.finish()
+    (workplace.out / STATE).unlink(missing_ok=True)
+    return Recording.load(workplace.out)
 
 
-def _optimizer(run: LongRun, subject: Subject, model: nn.Module) -> torch.optim.Optimizer:
-    if run.optimizer is None:
+def rate(settings: TrainingRunSettings, step: int) -> float:
+    """What the peak learning rate is multiplied by for the update after `step` updates."""
+    if step < settings.warmup:
+        return (step + 1) / (settings.warmup + 1)
+    if not settings.decay:
+        return 1.0
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return FINAL_LR + (1 - FINAL_LR) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _recording(
+    settings: TrainingRunSettings, folder: Path, corpus: Corpus, device: torch.device, done: int
+) -> Recording:
+    """What was recorded of the updates that are done; a new one if none is."""
+    if done:
+        return Recording.resume(folder, until=done - 1)
+    found_out = {"seed": settings.seed, _DIGEST: corpus.digest}
+    return Recording.create(
+        folder,
+        command=COMMAND,
+        settings=settings.encode(),
+        environment={**environment.environment(device), **found_out},
+    )
+
+
+def _require_same_text(folder: Path, corpus: Corpus) -> None:
+    if Recording.load(folder).environment.get(_DIGEST) != corpus.digest:
+        raise InputError(f"the text {corpus.name} has changed since the run began; start anew.")
+
+
+def _optimizer(
+    settings: TrainingRunSettings, subject: Subject, model: nn.Module
+) -> torch.optim.Optimizer:
+    if settings.optimizer is None:
         assert subject.optimizer is not None
         return subject.optimizer(model)
-    assert run.lr is not None
-    groups = subject.groups(model, optimizer=run.optimizer, lr=run.lr)
-    return optimizers.get(run.optimizer).build(groups)
+    assert settings.lr is not None
+    groups = subject.groups(model, optimizer=settings.optimizer, lr=settings.lr)
+    return optimizers.get(settings.optimizer).build(groups)
 
 
 def _save(
     path: Path,
     done: int,
-    recording: LiveRecording,
+    live: LiveRecording,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: LambdaLR,
@@ -177,7 +166,7 @@ def _save(
     """Write what a resumed run needs, whole or not at all."""
     state = {
         "done": done,
-        "losses": recording.losses,
+        "losses": live.losses,
         "random": torch.get_rng_state(),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -191,7 +180,7 @@ def _save(
 def _restore(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: LambdaLR
 ) -> tuple[int, list[float]]:
-    """Put a saved state back; gives the updates done and the losses no snapshot has yet."""
+    """Put a saved state back; gives the updates done, and the losses since the last frame."""
     state: dict[str, Any] = torch_file.load(path, str(path), map_location="cpu")
     try:
         model.load_state_dict(state["model"])

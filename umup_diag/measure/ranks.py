@@ -1,6 +1,6 @@
 """Histograms of all ranks added up, each element once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -9,8 +9,7 @@ import torch.distributed as dist
 from torch import nn
 
 from umup_diag.measure.layers import tensors
-from umup_diag.measure.snapshot import TensorHistogram
-from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind
 
 
@@ -39,8 +38,8 @@ class Ranks:
         return self.rank == 0
 
     def merge(
-        self, seen: tuple[TensorHistogram, ...], model: nn.Module
-    ) -> tuple[TensorHistogram, ...]:
+        self, records: tuple[TensorRecord, ...], model: nn.Module
+    ) -> tuple[TensorRecord, ...]:
         """All ranks' tensors, on rank 0; what every rank holds alike is counted once.
 
         Every rank must call this. Inputs and gradients are of each rank's own micro-batches.
@@ -49,29 +48,19 @@ class Ranks:
             The sum on rank 0, this rank's own part elsewhere.
         """
         if self.world == 1:
-            return seen
+            return records
         once = {named.name for named in tensors(model) if not self._holds_own(named.parameter)}
-        given = [
-            (each.tensor, each.kind, each.order, each.histogram.to_json())
-            for each in seen
-            if each.kind is not Kind.WEIGHT or each.tensor not in once
-        ]
+        own = [each for each in records if each.kind != Kind.WEIGHT or each.tensor not in once]
         gathered: list[Any] | None = [None] * self.world if self.is_first else None
-        dist.gather_object(given, gathered)
+        dist.gather_object(own, gathered)
         if gathered is None:
-            return seen
-        parts: dict[tuple[str, Kind], list[tuple[int, CodeHistogram]]] = {}
-        for tensor, kind, order, written in (each for rank in gathered for each in rank):
-            histogram = CodeHistogram.from_json(written)
-            parts.setdefault((tensor, kind), []).append((order, histogram))
+            return records
+        parts: dict[tuple[str, str], list[TensorRecord]] = {}
+        for record in (each for rank in gathered for each in rank):
+            parts.setdefault((record.tensor, record.kind), []).append(record)
         return tuple(
-            TensorHistogram(
-                tensor=tensor,
-                kind=kind,
-                order=found[0][0],
-                histogram=reduce(add, (histogram for _, histogram in found)),
-            )
-            for (tensor, kind), found in parts.items()
+            replace(found[0], statistics=reduce(add, (each.histogram for each in found)))
+            for found in parts.values()
         )
 
     def _holds_own(self, parameter: nn.Parameter) -> bool:

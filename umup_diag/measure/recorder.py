@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from umup_diag.measure.attention_logits import AttentionLogits
+from umup_diag.measure.attention import AttentionCalls, Call
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.layers import is_layer, tensors
 from umup_diag.measure.weight_sample import WeightSample
@@ -55,9 +55,9 @@ class Recorder:
             print(record.tensor, record.kind, record.rms)
 
     A layer called twice in a step is recorded over both calls; one that is not called, or frozen,
-    has no rows of the kinds that it does not produce. Modules that are run a second time inside the
-    backward pass (activation checkpointing) are counted once. Attention logits are seen where the
-    model calls ``scaled_dot_product_attention``, and go by the module that calls it.
+    has no records of the kinds that it does not produce. Modules that are run a second time inside
+    the backward pass (activation checkpointing) are counted once. Attention logits are recorded
+    where the model calls ``scaled_dot_product_attention``, under the module that calls it.
     """
 
     def __init__(self, model: nn.Module, *, changes: bool = False) -> None:
@@ -100,7 +100,7 @@ class Recorder:
         try:
             with ExitStack() as hooks:
                 for name, named in self._tensors.items():
-                    self._see_parameter(name, named.parameter, hooks)
+                    self._record_parameter(name, named.parameter, hooks)
                 for module in self._names:
                     hooks.callback(module.register_forward_pre_hook(self._enter).remove)
                     after = module.register_forward_hook(
@@ -108,7 +108,7 @@ class Recorder:
                     )
                     hooks.callback(after.remove)
                 if Kind.ATTENTION_LOGITS in kinds:
-                    hooks.enter_context(AttentionLogits(self._see_logits))
+                    hooks.enter_context(AttentionCalls(self._record_attention))
                 if entered:
                     self._enter(self.model, None)
                 yield
@@ -118,11 +118,11 @@ class Recorder:
 
     def take(self) -> list[TensorRecord]:
         """What the last step recorded, as histograms in forward order."""
-        found = []
+        records = []
         for (tensor, kind), histogram in self._step.histograms.items():
             named = self._tensors.get(tensor)
             module = self._names[named.owner] if named else tensor
-            found.append(
+            records.append(
                 TensorRecord(
                     tensor=tensor,
                     kind=kind,
@@ -132,9 +132,11 @@ class Recorder:
                     head_dim=self._step.head_dims.get(tensor),
                 )
             )
-        return sorted(found, key=lambda row: (row.order, row.tensor, kind_order(row.kind)))
+        return sorted(
+            records, key=lambda record: (record.order, record.tensor, kind_order(record.kind))
+        )
 
-    def _see_parameter(self, name: str, parameter: nn.Parameter, hooks: ExitStack) -> None:
+    def _record_parameter(self, name: str, parameter: nn.Parameter, hooks: ExitStack) -> None:
         step = self._step
         if Kind.WEIGHT in step.kinds:
             step.add(name, Kind.WEIGHT, parameter)
@@ -142,11 +144,11 @@ class Recorder:
             step.add(name, Kind.UPDATE, self._initial_weights[name].change(parameter))
         if Kind.WEIGHT_GRAD in step.kinds and parameter.requires_grad:
 
-            def see_gradient(accumulated: Tensor) -> None:
+            def record_gradient(accumulated: Tensor) -> None:
                 if accumulated.grad is not None:
                     step.add(name, Kind.WEIGHT_GRAD, accumulated.grad)
 
-            hooks.callback(parameter.register_post_accumulate_grad_hook(see_gradient).remove)
+            hooks.callback(parameter.register_post_accumulate_grad_hook(record_gradient).remove)
 
     def _enter(self, module: nn.Module, _: object) -> None:
         name = self._names[module]
@@ -164,21 +166,21 @@ class Recorder:
             return
         if Kind.GRAD_OUTPUT in step.kinds and out.requires_grad:
 
-            def see_gradient(gradient: Tensor) -> None:
+            def record_gradient(gradient: Tensor) -> None:
                 if step.open:
                     step.add(name, Kind.GRAD_OUTPUT, gradient)
 
-            out.register_hook(see_gradient)
+            out.register_hook(record_gradient)
         if in_backward():  # a checkpointed module, run again
             return
-        given = _first_tensor((args, kwargs))
-        if Kind.INPUT in step.kinds and given is not None:
-            step.add(name, Kind.INPUT, given)
+        input_ = _first_tensor((args, kwargs))
+        if Kind.INPUT in step.kinds and input_ is not None:
+            step.add(name, Kind.INPUT, input_)
         if Kind.OUTPUT in step.kinds:
             step.add(name, Kind.OUTPUT, out)
-        self._see_change(name, out.detach())
+        self._record_change(name, out.detach())
 
-    def _see_change(self, name: str, out: Tensor) -> None:
+    def _record_change(self, name: str, out: Tensor) -> None:
         if self._initial_outputs is None:
             return
         call = self._step.calls[name] = self._step.calls.get(name, -1) + 1
@@ -188,10 +190,10 @@ class Recorder:
             change = out - self._initial_outputs[name, call]
             self._step.add(name, Kind.OUTPUT_CHANGE, change)
 
-    def _see_logits(self, logits: Tensor, head_dim: int) -> None:
+    def _record_attention(self, call: Call) -> None:
         name = self._step.inside[-1] if self._step.inside else ""
-        self._step.head_dims[name] = head_dim
-        self._step.add(name, Kind.ATTENTION_LOGITS, logits)
+        self._step.head_dims[name] = call.head_dim
+        self._step.add(name, Kind.ATTENTION_LOGITS, call.logits())
 
 
 def _local(x: Tensor) -> Tensor:

@@ -45,8 +45,9 @@ class Subject:
             read as bytes.
         parameter_groups: ``parameter_groups(model, *, optimizer, lr)``, groups for an optimizer of
             that name; None for one group.
-        optimizer: ``optimizer(model) -> torch.optim.Optimizer``; used when no name is asked for.
-        learning_rates: optimizer name → learning rate when none is asked for.
+        optimizer: ``optimizer(model) -> torch.optim.Optimizer``, the default optimizer; None for
+            Adam.
+        learning_rates: optimizer name → default learning rate.
         target: the scheme whose slopes the model is held to.
     """
 
@@ -72,22 +73,22 @@ class Subject:
                 offers no `build`.
         """
         module_name, _, attribute = path.partition(":")
-        found: Any = _import(module_name)
+        source: Any = _import(module_name)
         if attribute:
-            if not hasattr(found, attribute):
+            if not hasattr(source, attribute):
                 raise InputError(
                     f"--model {path}: {module_name} has no attribute {attribute!r}."
-                    + _offers(found, module_name)
+                    + _offers(source, module_name)
                 )
-            found = getattr(found, attribute)
-        if not callable(getattr(found, "build", None)):
+            source = getattr(source, attribute)
+        if not callable(getattr(source, "build", None)):
             raise InputError(
                 f"--model {path}: {path} offers no build(width) -> nn.Module."
-                + (_offers(found, module_name) if not attribute else "")
+                + (_offers(source, module_name) if not attribute else "")
             )
         names = ("loss", "batches", "parameter_groups", "optimizer", "learning_rates", "target")
-        offered = {name: getattr(found, name) for name in names if hasattr(found, name)}
-        return cls(name=path, build=partial(found.build, **(build or {})), **offered)
+        offered = {name: getattr(source, name) for name in names if hasattr(source, name)}
+        return cls(name=path, build=partial(source.build, **(build or {})), **offered)
 
     def model(self, width: int) -> nn.Module:
         """Build at one width.
@@ -122,9 +123,27 @@ class Subject:
             return batch
         raise InputError(f"--model {self.name}: batches(...) gave no batch.")
 
-    def lr(self, optimizer: str) -> float:
-        """The learning rate to use when none is asked for."""
-        return self.learning_rates.get(optimizer, optimizers.get(optimizer).default_lr)
+    def choose_optimizer(
+        self, name: str | None, lr: float | None
+    ) -> tuple[str | None, float | None]:
+        """An optimizer's name and learning rate, with defaults for what is None.
+
+        Returns:
+            None and None for the subject's own optimizer, which sets its own rate.
+
+        Raises:
+            InputError: for an unknown optimizer, or a learning rate for the subject's own.
+        """
+        if name is None and self.optimizer is not None:
+            if lr is not None:
+                raise InputError(
+                    f"--lr needs --optimizer: {self.name} brings its own optimizer(model), which "
+                    "sets its own."
+                )
+            return None, None
+        name = "adam" if name is None else name
+        default = self.learning_rates.get(name, optimizers.get(name).default_lr)
+        return name, default if lr is None else lr
 
     def groups(self, model: nn.Module, *, optimizer: str, lr: float) -> list[dict[str, Any]]:
         """Parameter groups for an optimizer of that name."""
@@ -152,6 +171,8 @@ def _import(name: str) -> ModuleType:
         ) from error
 
 
-def _offers(found: Any, module_name: str) -> str:
-    names = [name for name in dir(found) if callable(getattr(getattr(found, name), "build", None))]
+def _offers(source: Any, module_name: str) -> str:
+    names = [
+        name for name in dir(source) if callable(getattr(getattr(source, name), "build", None))
+    ]
     return f"\nIt has {', '.join(f'{module_name}:{name}' for name in names)}." if names else ""

@@ -1,6 +1,6 @@
 """A few training steps on one fixed batch, with every tensor recorded before and after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from umup_diag.errors import InputError
 from umup_diag.measure.corpus import Corpus
-from umup_diag.measure.recorder import CHANGE_KINDS, Measurement, Recorder
-from umup_diag.measure.recording import Row, Run
+from umup_diag.measure.recorder import CHANGE_KINDS, Recorder
 from umup_diag.measure.subject import Subject
+from umup_diag.recording import Frame
 from umup_diag.scaling import optimizers
 from umup_diag.scaling.kinds import Kind
 
@@ -36,10 +36,10 @@ class Schedule:
     Attributes:
         steps: updates.
         optimizer: a name of `umup_diag.scaling.optimizers`; None for the subject's own.
-        lr: learning rate for a named optimizer.
-        batch_size: sequences.
-        seq_len: tokens each.
-        record: False trains the same steps bare, for comparison.
+        lr: learning rate of a named optimizer; None for the subject's own.
+        batch_size: sequences in the batch.
+        seq_len: tokens in a sequence.
+        record: whether to record; False trains the same steps bare, for comparison.
     """
 
     steps: int
@@ -59,7 +59,7 @@ def train(
     seed: int,
     stream: int,
     device: torch.device,
-) -> Run:
+) -> Iterator[Frame]:
     """Build at one width, take a few steps on one batch, and record.
 
     The same batch serves all steps, so that a change of an output is due to the weights alone.
@@ -70,9 +70,16 @@ def train(
         corpus: text, for a subject that brings no batches.
         schedule: the steps.
         width: to build at.
-        seed: index of the run, kept in its rows.
-        stream: what the random numbers of model and data start from.
-        device: where to train.
+        seed: index of the run at that width.
+        stream: seed of the random numbers of model and batch.
+        device: to train on.
+
+    Yields:
+        A frame of histograms before each update and after the last, at (width, seed), with the loss
+        of its forward pass.
+
+    Raises:
+        InputError: if the subject cannot be built or trained.
     """
     torch.manual_seed(stream)
     model = subject.model(width).to(device)
@@ -84,22 +91,22 @@ def train(
     )
     update = updater(subject, schedule, model)
     recorder = Recorder(model, changes=True) if schedule.record else None
-    losses: list[float] = []
-    rows: list[Row] = []
     for step in range(schedule.steps + 1):
         kinds = CHANGE_KINDS if step else INITIAL_KINDS
         last = step == schedule.steps
         with recorder.step(kinds) if recorder else nullcontext():
             with torch.set_grad_enabled(not last):
                 loss = scalar_loss(subject, model, batch)
-            losses.append(loss.item())
             if not last and loss.isfinite():
                 update(loss)
-        if recorder:
-            rows += [_row(seen, width=width, seed=seed, step=step) for seen in recorder.take()]
+        yield Frame(
+            point={"width": width, "seed": seed},
+            step=step,
+            losses=(loss.item(),),
+            records=tuple(recorder.take()) if recorder else (),
+        )
         if not loss.isfinite():
             break
-    return Run(width=width, seed=seed, losses=tuple(losses), rows=tuple(rows))
 
 
 def updater(subject: Subject, schedule: Schedule, model: nn.Module) -> Callable[[Tensor], None]:
@@ -120,10 +127,10 @@ def updater(subject: Subject, schedule: Schedule, model: nn.Module) -> Callable[
 
         return update
 
+    assert schedule.lr is not None
     spec = optimizers.get(schedule.optimizer)
-    lr = subject.lr(schedule.optimizer) if schedule.lr is None else schedule.lr
     single: dict[Tensor, torch.optim.Optimizer] = {}
-    for group in subject.groups(model, optimizer=schedule.optimizer, lr=lr):
+    for group in subject.groups(model, optimizer=schedule.optimizer, lr=schedule.lr):
         for parameter in group["params"]:
             single[parameter] = spec.build([{**group, "params": [parameter]}])
 
@@ -168,21 +175,3 @@ def scalar_loss(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise InputError(f"--model {subject.name}: loss(model, batch) must return a scalar tensor.")
     return loss
-
-
-def _row(seen: Measurement, *, width: int, seed: int, step: int) -> Row:
-    return Row(
-        width=width,
-        seed=seed,
-        step=step,
-        tensor=seen.tensor,
-        kind=seen.kind,
-        order=seen.order,
-        fan_in=seen.fans.fan_in if seen.fans else None,
-        fan_out=seen.fans.fan_out if seen.fans else None,
-        head_dim=seen.head_dim,
-        count=seen.histogram.count,
-        rms=seen.histogram.rms,
-        absmax=seen.histogram.absmax,
-        nonfinite=seen.histogram.nonfinite_count,
-    )

@@ -1,4 +1,4 @@
-"""Reduce a tensor to counts in one pass: what a `CodeHistogram` is made of.
+"""Reduce a tensor to counts in one pass: the fields of a `CodeHistogram`.
 
 A *key* stands for a set of magnitudes, as the bits of a float32. An even key is that one value. An
 odd key is the open interval between the bfloat16 value whose bits it has, the last bit aside, and
@@ -6,7 +6,6 @@ the next one: rounding to odd. Every rounding threshold of a format with at most
 a bfloat16 value, so such an interval never straddles one, and the counts are exact.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,9 @@ from umup_diag.numerics.threads import can_compile, in_threads
 Int64s = npt.NDArray[np.int64]
 UInt32s = npt.NDArray[np.uint32]
 
+FULL_MANTISSA_BITS = 7
+"""Mantissa bits by which 32- and 64-bit elements are binned: those of bfloat16."""
+
 SQUARE_UNIT_LOG2 = -2148
 """Sums of squares are integers in this unit: the square of the smallest float64."""
 
@@ -29,18 +31,20 @@ _CODES = 1 << 15
 _CHUNK = 1 << 22
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """What one pass found.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Counts:
+    """What one pass finds.
 
     Attributes:
-        keys: (K,) ascending keys of the finite elements.
-        counts: (K,) how many elements each key stands for.
+        keys: (K,) ascending; float32 bits of the value, or, odd, the open interval from the
+            value with that bit cleared to the next with `mantissa_bits` bits.
+        counts: (K,) int64, finite elements per key.
         squares: exact sum of squares of the finite elements, in units of 2**SQUARE_UNIT_LOG2.
-        absmax: largest finite magnitude; NaN if nothing is finite.
+        absmax: largest finite magnitude; NaN if no element is finite.
         smallest_nonzero: smallest non-zero finite magnitude; NaN if there is none.
-        nan_count: NaNs.
-        inf_count: infinities of either sign.
+        nan_count: NaN elements.
+        inf_count: infinite elements, of either sign.
+        mantissa_bits: resolution of the odd keys.
     """
 
     keys: UInt32s
@@ -50,31 +54,24 @@ class Counted:
     smallest_nonzero: float
     nan_count: int
     inf_count: int
+    mantissa_bits: int = FULL_MANTISSA_BITS
 
 
-Finish = Callable[[], Counted]
-"""Waits for the device if there is one, and gives the counts."""
+def counts_of(tensor: Tensor) -> Counts:
+    """Count a tensor's elements; waits for an accelerator.
 
-
-def begin_count(tensor: Tensor) -> Finish:
-    """Start counting; on an accelerator nothing waits until the returned function is called.
-
-    float64 is the exception: it is rare, and is copied to the host and counted there at once.
-
-    The tensor is read now: it may be changed once this has returned (an accelerator's stream
-    keeps the order).
+    float64 is rare: it is copied to the host and counted there.
 
     Raises:
         InputError: if the tensor is not a dense tensor of real floating-point numbers with data.
     """
     flat = _flat(tensor)
     if flat.dtype is torch.float64:
-        counted = _count_float64(flat)
-        return lambda: counted
+        return _count_float64(flat)
     compiled = can_compile(flat)
     if flat.dtype is torch.float32:
-        return _compiled_float32(flat) if compiled else _begin_float32(flat)
-    return _compiled_small(flat) if compiled else _begin_small(flat)
+        return _compiled_float32(flat) if compiled else _count_float32(flat)
+    return _compiled_small(flat) if compiled else _count_small(flat)
 
 
 def _flat(tensor: Tensor) -> Tensor:
@@ -87,7 +84,7 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.detach().resolve_neg().reshape(-1)
 
 
-def _compiled_float32(flat: Tensor) -> Finish:
+def _compiled_float32(flat: Tensor) -> Counts:
     from umup_diag.numerics.kernels import count_float32
 
     def count(part: Tensor) -> tuple[Int64s, int, int]:
@@ -96,11 +93,10 @@ def _compiled_float32(flat: Tensor) -> Finish:
         return counters, *count_float32(bits, np.zeros(_CODES, dtype=np.uint64), counters)
 
     counters, largest, smallest = zip(*in_threads(count, flat), strict=True)
-    counted = finish_float32(sum(counters[1:], counters[0]), max(largest), min(smallest))
-    return lambda: counted
+    return finish_float32(sum(counters[1:], counters[0]), max(largest), min(smallest))
 
 
-def _compiled_small(flat: Tensor) -> Finish:
+def _compiled_small(flat: Tensor) -> Counts:
     from umup_diag.numerics.kernels import count_small
 
     view = torch.uint8 if flat.itemsize == 1 else torch.uint16
@@ -111,12 +107,11 @@ def _compiled_small(flat: Tensor) -> Finish:
         return counters
 
     counters = in_threads(count, flat)
-    counted = finish_small(sum(counters[1:], counters[0]), flat.dtype)
-    return lambda: counted
+    return finish_small(sum(counters[1:], counters[0]), flat.dtype)
 
 
-def _begin_float32(flat: Tensor) -> Finish:
-    """Torch alone: one scatter-add per kind of counter, no host synchronisation."""
+def _count_float32(flat: Tensor) -> Counts:
+    """Torch alone: one scatter-add per kind of counter, and one wait for the host at the end."""
     device = flat.device
     inside, exact, low, high = torch.zeros(4, _CODES, dtype=torch.int64, device=device)
     largest = torch.zeros((), dtype=torch.int32, device=device)
@@ -135,15 +130,11 @@ def _begin_float32(flat: Tensor) -> Finish:
         finite = torch.where(bits < _INF_BITS, bits, 0)
         largest = torch.maximum(largest, finite.amax())
         smallest = torch.minimum(smallest, torch.where(finite == 0, _INF_BITS, finite).amin())
-
-    def finish() -> Counted:
-        counters = torch.stack((inside, exact, low, high)).cpu().numpy()
-        return finish_float32(counters, int(largest), int(smallest))
-
-    return finish
+    counters = torch.stack((inside, exact, low, high)).cpu().numpy()
+    return finish_float32(counters, int(largest), int(smallest))
 
 
-def finish_float32(counters: Int64s, largest: int, smallest: int) -> Counted:
+def finish_float32(counters: Int64s, largest: int, smallest: int) -> Counts:
     """Turn dense counters of float32 elements into sparse ones.
 
     Args:
@@ -169,7 +160,7 @@ def finish_float32(counters: Int64s, largest: int, smallest: int) -> Counted:
     squares += sum_by_exponent(exponent, low[codes], np.ones_like(codes), shift=0)
     squares += sum_by_exponent(exponent, high[codes], np.ones_like(codes), shift=32)
     occupied = counts > 0
-    return Counted(
+    return Counts(
         keys=keys[occupied].astype(np.uint32),
         counts=counts[occupied],
         squares=squares,
@@ -207,7 +198,7 @@ def sum_by_exponent(exponent: Int64s, count: Int64s, square: Int64s, *, shift: i
     return total
 
 
-def _begin_small(flat: Tensor) -> Finish:
+def _count_small(flat: Tensor) -> Counts:
     """8- and 16-bit elements: every code is counted, so nothing is lost."""
     width = flat.dtype.itemsize * 8
     dtype = flat.dtype
@@ -216,10 +207,10 @@ def _begin_small(flat: Tensor) -> Finish:
     for chunk in torch.split(codes, _CHUNK) if flat.numel() else ():
         index = chunk.long() & ((1 << width) - 1)
         counters.scatter_add_(0, index, torch.ones_like(index))
-    return lambda: finish_small(counters.cpu().numpy(), dtype)
+    return finish_small(counters.cpu().numpy(), dtype)
 
 
-def finish_small(counters: Int64s, dtype: torch.dtype) -> Counted:
+def finish_small(counters: Int64s, dtype: torch.dtype) -> Counts:
     """Turn counts by code of an 8- or 16-bit dtype, (256,) or (65536,), into sparse ones."""
     if len(counters) == 1 << 16:  # the top bit is the sign; 8-bit formats need not have one
         counters = counters[: 1 << 15] + counters[1 << 15 :]
@@ -232,7 +223,7 @@ def finish_small(counters: Int64s, dtype: torch.dtype) -> Counted:
     merged = np.zeros(len(keys), dtype=np.int64)
     np.add.at(merged, inverse, counts[is_finite])
     nonzero = keys[keys > 0]
-    return Counted(
+    return Counts(
         keys=keys,
         counts=merged,
         squares=_squares_of_exact(keys, merged),
@@ -250,7 +241,7 @@ def _squares_of_exact(keys: UInt32s, counts: Int64s) -> int:
     return sum_by_exponent(exponent.astype(np.int64) - 11, counts, whole**2, shift=0)
 
 
-def _count_float64(flat: Tensor) -> Counted:
+def _count_float64(flat: Tensor) -> Counts:
     """64-bit elements, on the host: rare enough that numpy will do."""
     values = np.abs(flat.cpu().numpy())
     finite = values[np.isfinite(values)]
@@ -261,7 +252,7 @@ def _count_float64(flat: Tensor) -> Counted:
     keys = code | (code.view(np.float32) != finite).astype(np.uint32)
     unique, counts = np.unique(keys, return_counts=True)
     nonzero = finite[finite > 0]
-    return Counted(
+    return Counts(
         keys=unique,
         counts=counts.astype(np.int64),
         squares=_squares_of_float64(finite),

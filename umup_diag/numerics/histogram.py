@@ -1,7 +1,8 @@
 """One pass over a tensor, and every statistic of it in any format at any power-of-two scale."""
 
 import math
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,19 +12,9 @@ from torch import Tensor
 
 from umup_diag.errors import InputError
 from umup_diag.numerics import histogram_json
-from umup_diag.numerics.counting import (
-    SQUARE_UNIT_LOG2,
-    Counted,
-    Finish,
-    Int64s,
-    UInt32s,
-    begin_count,
-)
+from umup_diag.numerics.counting import FULL_MANTISSA_BITS, SQUARE_UNIT_LOG2, Counts, counts_of
 from umup_diag.numerics.formats import Format
 from umup_diag.numerics.quantize import quantize
-
-FULL_MANTISSA_BITS = 7
-"""Mantissa bits by which 32- and 64-bit elements are binned: those of bfloat16."""
 
 COMPACT_MANTISSA_BITS = 4
 """Enough for exact counts in every format with at most 3 mantissa bits (464 has 4)."""
@@ -33,7 +24,7 @@ _INF_BITS = 0x7F800000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CodeHistogram:
+class CodeHistogram(Counts):
     """Counts of a tensor's magnitudes by bfloat16 code, with exact sum of squares and extremes.
 
     8- and 16-bit elements (float16 too) are kept exactly, one bin per value. 32- and 64-bit
@@ -49,27 +40,7 @@ class CodeHistogram:
     the elements of a bin as spread evenly over it (2**-7 of their size).
 
     Adding histograms is exact, so order, grouping and thread count never show in any statistic.
-
-    Attributes:
-        keys: (K,) ascending; float32 bits of the value, or, odd, the open interval from the
-            value with that bit cleared to the next with `mantissa_bits` bits.
-        counts: (K,) int64, finite elements per key.
-        squares: exact sum of squares of the finite elements, in units of 2**-2148.
-        absmax: largest finite magnitude; NaN if no element is finite.
-        smallest_nonzero: smallest non-zero finite magnitude; NaN if there is none.
-        nan_count: NaN elements.
-        inf_count: infinite elements, of either sign.
-        mantissa_bits: resolution of the odd keys.
     """
-
-    keys: UInt32s
-    counts: Int64s
-    squares: int
-    absmax: float
-    smallest_nonzero: float
-    nan_count: int
-    inf_count: int
-    mantissa_bits: int = FULL_MANTISSA_BITS
 
     @classmethod
     def of(cls, tensor: Tensor) -> Self:
@@ -78,16 +49,7 @@ class CodeHistogram:
         Raises:
             InputError: if the tensor is integer, complex, sparse, or has no data.
         """
-        return cls._from(begin_count(tensor)())
-
-    @classmethod
-    def begin(cls, tensor: Tensor) -> "PendingHistogram":
-        """Start counting without waiting for an accelerator; `of` is this and `result`.
-
-        Raises:
-            InputError: as `of`.
-        """
-        return PendingHistogram(finish=begin_count(tensor))
+        return cls._from(counts_of(tensor))
 
     @classmethod
     def empty(cls) -> Self:
@@ -95,16 +57,8 @@ class CodeHistogram:
         return cls.of(torch.empty(0))
 
     @classmethod
-    def _from(cls, counted: Counted) -> Self:
-        return cls(
-            keys=counted.keys,
-            counts=counted.counts,
-            squares=counted.squares,
-            absmax=counted.absmax,
-            smallest_nonzero=counted.smallest_nonzero,
-            nan_count=counted.nan_count,
-            inf_count=counted.inf_count,
-        )
+    def _from(cls, counts: Counts) -> Self:
+        return cls(**{each.name: getattr(counts, each.name) for each in fields(Counts)})
 
     @property
     def count(self) -> int:
@@ -168,30 +122,34 @@ class CodeHistogram:
         10 log10(Σx² / Σ(x − cast(x·s)/s)²). Infinite if the cast loses nothing, NaN if every
         element is zero or none is finite.
         """
-        if not self.squares:
-            return math.nan
-        _, cast = self._cast(fmt, scale_log2)
-        low, high = self._edges()
-        middle, width = (low + high) / 2, high - low
-        error = middle - np.ldexp(cast, -scale_log2)
-        scale = np.ldexp(1.0, -math.frexp(self.absmax)[1])
-        per_element = (error * scale) ** 2 + (width * scale) ** 2 / 12
-        noise = float((self.counts * per_element).sum())
-        signal = (self.rms * float(scale)) ** 2 * self.finite_count
-        return 10 * math.log10(signal / noise) if noise else math.inf
+        return self._sqnrs_db(fmt, scale_log2)[0] if self.squares else math.nan
 
     def best_scale_log2(self, fmt: Format) -> int:
         """Power of two that gives the cast the best SQNR; of equals, the one nearest to 0.
 
-        Scaling by a power of two changes nothing between `fmt.min_normal` and `fmt.max`, so the
-        search ends where the whole tensor lies above the one or below the other.
+        It may saturate a few large elements, where that is worth it for the small ones.
+
+        Exact: as long as nothing saturates, the larger of two scales is never the worse one, for
+        its grid holds every value of the other's. Beyond that the search goes on while what
+        saturates, which only grows, does not by itself cost more than the best has lost, and while
+        anything is left below `fmt.min_normal`.
         """
         if not self.squares:
             return 0
-        to_max = math.floor(math.log2(fmt.max) - math.log2(self.absmax))
-        to_normal = math.ceil(math.log2(fmt.min_normal) - math.log2(self.smallest_nonzero))
-        first, last = min(to_max, to_normal) - 1, max(to_max, to_normal) + 1
-        return max(range(first, last + 1), key=lambda k: (self.sqnr_db(fmt, k), -abs(k)))
+        low, high = self._edges()
+        middles = ((low + high) / 2)[self.keys > 0]
+        unsaturated = math.frexp(fmt.max / middles[-1])[1] - 1  # the largest scale that is
+        to_normal = math.frexp(fmt.min_normal / middles[0])[1]
+        best, sqnr = unsaturated, self.sqnr_db(fmt, unsaturated)
+        for scale in range(unsaturated + 1, to_normal + 1):
+            reached, bound = self._sqnrs_db(fmt, scale)
+            if bound < sqnr:
+                break
+            if (reached, -abs(scale)) > (sqnr, -abs(best)):
+                best, sqnr = scale, reached
+        if best > unsaturated or best <= 0:
+            return best
+        return bisect_left(range(best), sqnr, key=lambda scale: self.sqnr_db(fmt, scale))
 
     def coarsen(self, mantissa_bits: int = COMPACT_MANTISSA_BITS) -> "CodeHistogram":
         """Bin by fewer mantissa bits; sums, extremes and total counts stay exact.
@@ -211,16 +169,7 @@ class CodeHistogram:
         keys, inverse = np.unique(odd, return_inverse=True)
         counts = np.zeros(len(keys), dtype=np.int64)
         np.add.at(counts, inverse, self.counts)
-        return CodeHistogram(
-            keys=keys,
-            counts=counts,
-            squares=self.squares,
-            absmax=self.absmax,
-            smallest_nonzero=self.smallest_nonzero,
-            nan_count=self.nan_count,
-            inf_count=self.inf_count,
-            mantissa_bits=bits,
-        )
+        return replace(self, keys=keys, counts=counts, mantissa_bits=bits)
 
     def __add__(self, other: "CodeHistogram") -> "CodeHistogram":
         """Merge, exactly; the coarser of the two resolutions holds."""
@@ -263,8 +212,7 @@ class CodeHistogram:
                 RMS, extremes, totals and all counts for formats of at most 3 mantissa bits stay
                 exact; SQNR becomes an estimate. Otherwise lossless: a few thousand bytes.
         """
-        histogram = self.coarsen() if compact else self
-        return histogram_json.encode(histogram)
+        return histogram_json.encode(self.coarsen() if compact else self)
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Self:
@@ -273,7 +221,7 @@ class CodeHistogram:
         Raises:
             InputError: if it is not such a mapping.
         """
-        return cls(**histogram_json.decode(written))
+        return cls._from(histogram_json.decode(written))
 
     def _scalars(self) -> tuple[Any, ...]:
         extremes = repr((self.absmax, self.smallest_nonzero))
@@ -296,30 +244,35 @@ class CodeHistogram:
         scaled = np.ldexp((low + high) / 2, scale_log2)
         return scaled, quantize(torch.from_numpy(scaled), fmt).numpy()
 
+    def _sqnrs_db(self, fmt: Format, scale_log2: int) -> tuple[float, float]:
+        """SQNR of a cast, and what it would be if only what saturates made noise."""
+        scaled, cast = self._cast(fmt, scale_log2)
+        low, high = self._edges()
+        unit = np.ldexp(1.0, -math.frexp(self.absmax)[1])  # keeps squares within float64
+        error = ((low + high) / 2 - np.ldexp(cast, -scale_log2)) * unit
+        noise = self.counts * (error**2 + ((high - low) * unit) ** 2 / 12)
+        signal = (self.rms * float(unit)) ** 2 * self.finite_count
+        return _decibels(signal, noise.sum()), _decibels(signal, noise[scaled > fmt.max].sum())
+
     def _share(self, chosen: npt.NDArray[np.bool_]) -> float:
         nonzero = self.nonzero_count
         return int(self.counts[chosen & (self.keys > 0)].sum()) / nonzero if nonzero else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingHistogram:
-    """Counters that may still be on their way on an accelerator.
-
-    Attributes:
-        finish: waits and gives the counts.
-    """
-
-    finish: Finish
-
-    def result(self) -> CodeHistogram:
-        """Wait, and give the histogram."""
-        return CodeHistogram._from(self.finish())
+def _decibels(signal: float, noise: float) -> float:
+    return 10 * math.log10(signal / noise) if noise else math.inf
 
 
 def _root_of_mean(squares: int, count: int) -> float:
-    """√(squares × 2**-2148 / count), from integers, so that no order of summation can show."""
+    """The float64 nearest to √(squares × 2**-2148 / count), subnormal or not.
+
+    From integers, so that no order of summation can show: the root to 65 bits or more, its last
+    bit set if anything was left over (rounding to odd), so that the division rounds as it would
+    round the exact root.
+    """
     shift = max(0, 130 - squares.bit_length() + count.bit_length())
     shift += shift % 2
-    root = math.isqrt((squares << shift) // count)
-    excess = max(0, root.bit_length() - 64)
-    return math.ldexp(root >> excess, excess + (SQUARE_UNIT_LOG2 - shift) // 2)
+    mean, rest = divmod(squares << shift, count)
+    root = math.isqrt(mean)
+    is_inexact = bool(rest) or root * root != mean
+    return (root | is_inexact) / (1 << (shift - SQUARE_UNIT_LOG2) // 2)

@@ -1,21 +1,19 @@
-"""How a histogram is written to JSON: sparse, lossless, byte for byte the same each time."""
+"""How a histogram's counts are written to JSON: sparse, lossless, the same bytes each time."""
 
 import math
 from base64 import b85decode, b85encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import compress, decompress, error
 
 import numpy as np
 
 from umup_diag.errors import InputError
-
-if TYPE_CHECKING:
-    from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.numerics.counting import Counts
 
 _SCHEMA = 1
 
 
-def encode(histogram: "CodeHistogram") -> dict[str, Any]:
+def encode(histogram: Counts) -> dict[str, Any]:
     """Write every field; keys as gaps, integers as bytes of equal weight together, deflated."""
     squares = histogram.squares
     shift = (squares & -squares).bit_length() - 1 if squares else 0
@@ -34,7 +32,7 @@ def encode(histogram: "CodeHistogram") -> dict[str, Any]:
     }
 
 
-def decode(written: dict[str, Any]) -> dict[str, Any]:
+def decode(written: dict[str, Any]) -> Counts:
     """Read the fields back.
 
     Raises:
@@ -45,16 +43,16 @@ def decode(written: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"histogram schema {written['schema']!r} is not {_SCHEMA}")
         significand, shift = written["squares"]
         gaps = _unpack(written["codes"], "<u4", written["bins"])
-        return {
-            "keys": np.cumsum(gaps, dtype=np.uint32),
-            "counts": _unpack(written["counts"], "<i8", written["bins"]).astype(np.int64),
-            "squares": int(significand, 16) << shift,
-            "absmax": _nan_if_none(written["absmax"]),
-            "smallest_nonzero": _nan_if_none(written["smallest_nonzero"]),
-            "nan_count": int(written["nan"]),
-            "inf_count": int(written["inf"]),
-            "mantissa_bits": int(written["mantissa_bits"]),
-        }
+        return Counts(
+            keys=np.cumsum(gaps, dtype=np.uint32),
+            counts=_unpack(written["counts"], "<i8", written["bins"]).astype(np.int64),
+            squares=int(significand, 16) << shift,
+            absmax=_nan_if_none(written["absmax"]),
+            smallest_nonzero=_nan_if_none(written["smallest_nonzero"]),
+            nan_count=int(written["nan"]),
+            inf_count=int(written["inf"]),
+            mantissa_bits=int(written["mantissa_bits"]),
+        )
     except (KeyError, TypeError, ValueError, error) as problem:
         raise InputError(f"not a histogram as to_json writes it: {problem}") from problem
 

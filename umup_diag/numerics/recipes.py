@@ -21,7 +21,7 @@ module called down. Kinds are input, weight and grad_output. Of the entries that
 one counts; what none matches is left alone.
 """
 
-KINDS = ("input", "weight", "grad_output")
+OPERANDS = ("input", "weight", "grad_output")
 """The three operands of a linear layer's three matmuls."""
 
 # FFN-down and attention-out, as the reference model, Hugging Face and torch call them.
@@ -46,7 +46,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         # u-µP final version: gradients in E5M2, the two critical matmuls in high precision.
         "final": {
             **_everywhere(E4M3FN, E4M3FN, E5M2),
-            **{(pattern, kind): None for pattern in _CRITICAL for kind in KINDS},
+            **{(pattern, kind): None for pattern in _CRITICAL for kind in OPERANDS},
         },
         "all-e4m3": _everywhere(E4M3FN, E4M3FN, E4M3FN),
         "none": {},
@@ -86,8 +86,8 @@ def plan_casts(modules: Iterable[str], recipe: str | Path | Recipe) -> dict[str,
         return _plan(names, _ready(recipe))
     own = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
     for pattern, kind in own:
-        if kind not in KINDS:
-            raise InputError(f"unknown kind {kind!r} in a recipe: one of {', '.join(KINDS)}")
+        if kind not in OPERANDS:
+            raise InputError(f"unknown kind {kind!r} in a recipe: one of {', '.join(OPERANDS)}")
         if not any(_matches(name, pattern) for name in names):
             near = get_close_matches(pattern, names, n=1, cutoff=0.0)
             raise InputError(

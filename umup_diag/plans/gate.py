@@ -1,11 +1,16 @@
-"""What the gate makes of several plans."""
+"""The gate: runs plans, each to its end whatever became of the others, and sums them up."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from umup_diag.checks.result import Result, Verdict
-from umup_diag.plans.plan import Plan
+from umup_diag.checks.check import run as run_check
+from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.errors import InputError
+from umup_diag.measure.workplace import Progress, Workplace, silent
+from umup_diag.plans import files
+from umup_diag.plans.plan import Checks, Plan, parse, parse_defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +22,7 @@ class Outcome:
         plan: None if it could not be read.
         result: None if the check could not be run.
         error: why; None if it could.
-        out: the folder of its results.
+        out: folder of its results.
         seconds: that it took.
     """
 
@@ -34,9 +39,20 @@ class Outcome:
         return self.path.stem
 
     @property
+    def check(self) -> str:
+        """The check's name; empty if the plan could not be read."""
+        return self.plan.check.name if self.plan else ""
+
+    @property
     def status(self) -> str:
         """A verdict, or ERROR."""
         return "ERROR" if self.result is None or self.error else str(self.result.verdict)
+
+    @property
+    def offenders(self) -> Sequence[Finding]:
+        """The findings that do not pass, worst first."""
+        findings = self.result.findings if self.result else ()
+        return [finding for finding in findings if finding.verdict is not Verdict.PASS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +80,81 @@ class Gate:
     def status(self) -> str:
         """Of the whole."""
         return {0: "PASS", 1: "FAIL", 2: "ERROR", 3: "INCONCLUSIVE"}[self.exit_code]
+
+
+def read(path: Path, checks: Checks) -> Plan:
+    """Read a plan, with the defaults of the pyproject.toml above the working directory.
+
+    Raises:
+        InputError: if either is not valid.
+    """
+    project = files.pyproject(Path.cwd())
+    defaults = parse_defaults(project, checks) if project else None
+    return parse(files.read(path), checks, defaults)
+
+
+def folder(plan: Plan, base: Path) -> Path:
+    """Folder of a plan's results: its key `out`, or one of its name under `base`."""
+    return base / plan.name if plan.out is None else plan.out
+
+
+def run(plan: Plan, out: Path, progress: Progress = silent) -> Result:
+    """Run the check of a plan.
+
+    Raises:
+        InputError: as the check, or if it judged nothing: that is no pass.
+    """
+    result = run_check(plan.check, plan.settings, Workplace(out=out, progress=progress))
+    if not result.findings:
+        reason = f" {result.notes[0]}" if result.notes else ""
+        raise InputError(f"{plan.path}:1: {plan.check.name} found nothing to judge.{reason}")
+    return result
+
+
+def run_all(
+    paths: Iterable[Path],
+    checks: Checks,
+    base: Path,
+    *,
+    progress: Callable[[Path, int], None] = lambda _, __: None,
+) -> Gate:
+    """Run every plan; what goes wrong with one is its outcome and stops no other.
+
+    Args:
+        paths: of the plans.
+        checks: name → check.
+        base: each plan's results go into a folder of its own in here.
+        progress: called with a path and 0 before it is run, 1 after.
+    """
+    outcomes: list[Outcome] = []
+    taken: dict[Path, Path] = {}
+    for path in paths:
+        progress(path, 0)
+        outcomes.append(_outcome(path, checks, base, taken))
+        progress(path, 1)
+    return Gate(outcomes=outcomes)
+
+
+def _outcome(path: Path, checks: Checks, base: Path, taken: dict[Path, Path]) -> Outcome:
+    begin = time.perf_counter()
+    plan = result = error = out = None
+    try:
+        plan = read(path, checks)
+        out = folder(plan, base)
+        if other := taken.get(out.resolve()):
+            raise InputError(
+                f"{path}:1: its results would go into {out}, where those of {other} are; "
+                'give one of them out = "…".'
+            )
+        taken[out.resolve()] = path
+        result = run(plan, out)
+    except InputError as problem:
+        error = str(problem)
+    return Outcome(
+        path=path,
+        plan=plan,
+        result=result,
+        error=error,
+        out=out,
+        seconds=time.perf_counter() - begin,
+    )

@@ -1,8 +1,8 @@
 """GitHub workflow commands: annotations on the plan's file in a pull request."""
 
-from umup_diag.checks.unit_scale.judge import STALE
+from umup_diag.checks.result import NoteKind
 from umup_diag.plans.gate import Gate, Outcome
-from umup_diag.plans.text import told
+from umup_diag.plans.text import sentences
 
 _LEVELS = {"FAIL": "error", "ERROR": "error", "INCONCLUSIVE": "warning", "PASS": "notice"}
 
@@ -15,10 +15,10 @@ def github(gate: Gate) -> str:
     """
     lines = []
     for outcome in gate.outcomes:
-        lines += [_command(_LEVELS[outcome.status], outcome, line) for line in told(outcome)]
+        lines += [_command(_LEVELS[outcome.status], outcome, line) for line in sentences(outcome)]
         notes = outcome.result.notes if outcome.result else ()
-        stale = [note for note in notes if note.startswith(STALE)]
-        lines += [_command("warning", outcome, note, "exceptions") for note in stale]
+        stale = [note.text for note in notes if note.kind is NoteKind.STALE_EXCEPTION]
+        lines += [_command("warning", outcome, text, "exceptions") for text in stale]
     lines.append(f"umup-diag gate: {gate.status}")
     return "\n".join(lines)
 

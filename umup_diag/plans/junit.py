@@ -5,7 +5,6 @@ from xml.etree import ElementTree as ET
 
 from umup_diag.checks.result import Finding, Verdict
 from umup_diag.plans.gate import Gate, Outcome
-from umup_diag.report.sentences import sentence
 
 #: What XML 1.0 cannot hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,14 +45,11 @@ def _suite(outcome: Outcome) -> ET.Element:
 
 
 def _case(outcome: Outcome, finding: Finding) -> ET.Element:
-    name = f"{finding.tensor} {finding.kind}"
-    for label in ("width", "step"):
-        if (value := getattr(finding, label, None)) is not None:
-            name += f" {label} {value}"
+    name = " ".join([finding.tensor, finding.kind, *finding.place])
     case = ET.Element("testcase", name=_xml(name), classname=_xml(outcome.name), time="0")
     if finding.verdict is not Verdict.PASS:
-        told = _xml(sentence(finding))
-        ET.SubElement(case, "failure", message=told, type=str(finding.verdict)).text = told
+        said = _xml(finding.sentence)
+        ET.SubElement(case, "failure", message=said, type=str(finding.verdict)).text = said
     return case
 
 

@@ -4,7 +4,7 @@
 
     check = "unit-scale"              # a command of umup-diag
     description = "unit scale at init, as deep as we train"
-    model = "mypkg.mymodel"           # every other key is an option of that command: --seq-len is
+    model = "mypkg.mymodel"           # every other key is a setting of that check: --seq-len is
     width = [128, 512]                # seq_len, with the same default
     build = {depth = 8}               # keyword arguments of build(width, …)
 
@@ -17,36 +17,26 @@
 Everything here is text in, plan out; `umup_diag.plans.files` reads the files.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from umup_diag.checks.check import Check
 from umup_diag.errors import InputError
 from umup_diag.plans.document import Document
+from umup_diag.settings.nearest import missing, nearest
+from umup_diag.settings.option import REQUIRED, Settings, Where, settings_of
+from umup_diag.settings.values import EntryError, FilePath, ValueType
 
-#: What every plan may say besides the options of its check.
+#: What every plan may say besides the settings of its check.
 COMMON = ("check", "description")
-EXCEPTION_KEYS = ("tensor", "kind", "range", "reason")
+_OUT = "out"
+_PROJECT_TABLE = "tool.umup-diag"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """One key of a plan.
-
-    Attributes:
-        name: as in TOML.
-        convert: from a TOML value; raises ValueError with what would do.
-        default: when neither the plan nor pyproject.toml has it.
-    """
-
-    name: str
-    convert: Callable[[Any], Any]
-    default: Any
-
-
-Schema = Mapping[str, Key]  #: name → key, of one check
+Checks = Mapping[str, Check[Any]]
+Keys = Mapping[str, ValueType]  #: key → how it is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +45,18 @@ class Plan:
 
     Attributes:
         path: of its file.
-        check: which.
+        check: to run.
         description: in the user's words; may be empty.
-        settings: all options of the check, defaults filled in.
+        settings: of the check, defaults filled in.
+        out: folder of its results; None for one of the plan's name.
         lines: key → its line in the file.
     """
 
     path: Path
-    check: str
+    check: Check[Any]
     description: str
-    settings: Mapping[str, Any]
+    settings: Settings
+    out: Path | None
     lines: Mapping[str, int]
 
     @property
@@ -74,16 +66,14 @@ class Plan:
 
 
 def parse(
-    document: Document,
-    schemas: Mapping[str, Schema],
-    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+    document: Document, checks: Checks, defaults: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Plan:
     """Read one plan.
 
     Args:
         document: the file.
-        schemas: check → its keys.
-        defaults: check → converted values that take the place of the keys' own.
+        checks: name → check.
+        defaults: name → converted values that take the place of the settings' own defaults.
 
     Raises:
         InputError: naming file, line, key and the nearest valid one.
@@ -91,46 +81,52 @@ def parse(
     content = document.parse()
     if not content:
         raise InputError(f'{document.path}:1: this plan is empty; begin with check = "unit-scale".')
-    check = content.get("check")
-    if check is None:
+    name = content.get("check")
+    if name is None:
         raise InputError(
             f'{document.path}:1: there is no key check; add check = "…", '
-            f"one of {', '.join(schemas)}.{_rather(content, ['check'])}"
+            f"one of {', '.join(checks)}.{missing(content, ['check'])}"
         )
-    if check not in schemas:
+    if name not in checks:
         raise document.error(
-            f"check = {check!r} is no check{_nearest(str(check), schemas)}; "
-            f"there are {', '.join(schemas)}.",
+            f"check = {name!r} is no check{nearest(str(name), checks)}; "
+            f"there are {', '.join(checks)}.",
             "check",
         )
-    schema = schemas[check]
-    for name in content:
-        if name not in schema and name not in COMMON:
+    check = checks[name]
+    keys = _keys(check)
+    for key in content:
+        if key not in keys and key not in COMMON:
             raise document.error(
-                f"{check} has no key {name!r}{_nearest(name, [*schema, *COMMON])}; "
-                f"it has {', '.join([*COMMON, *schema])}.",
-                name,
+                f"{name} has no key {key!r}{nearest(key, [*keys, *COMMON])}; "
+                f"it has {', '.join([*COMMON, *keys])}.",
+                key,
             )
     description = content.get("description", "")
     if not isinstance(description, str):
         raise document.error("description is a string.", "description")
-    settings = {key.name: key.default for key in schema.values()}
-    settings |= (defaults or {}).get(check, {})
-    for name, key in schema.items():
-        if name in content:
-            settings[name] = _convert(document, key, content[name])
+    convert = partial(_convert, document)
+    values = dict((defaults or {}).get(name, {}))
+    values |= {
+        key: convert(key, kind, content[key]) for key, kind in keys.items() if key in content
+    }
+    for setting in settings_of(check.plan_settings):
+        if setting.option.default is REQUIRED and setting.name not in values:
+            raise InputError(
+                f"{document.path}:1: {name} takes {setting.name} = …: {setting.option.help}"
+            )
+    out = values.pop(_OUT, None)
     return Plan(
         path=document.path,
         check=check,
         description=description,
-        settings=settings,
-        lines={name: document.line(name) for name in content},
+        settings=check.plan_settings(**values),
+        out=out,
+        lines={key: document.line(key) for key in content},
     )
 
 
-def parse_defaults(
-    document: Document, schemas: Mapping[str, Schema]
-) -> dict[str, Mapping[str, Any]]:
+def parse_defaults(document: Document, checks: Checks) -> dict[str, Mapping[str, Any]]:
     """Read ``[tool.umup-diag]`` of a pyproject.toml: check → values in place of its defaults.
 
     Keys at its top apply to every check that has them; a table named after a check, such as
@@ -140,105 +136,48 @@ def parse_defaults(
         InputError: naming file, line, key and the nearest valid one.
     """
     table = document.parse().get("tool", {}).get("umup-diag", {})
-    where = "tool.umup-diag"
-    every = {name: key for schema in schemas.values() for name, key in schema.items()}
-    shared = {name: value for name, value in table.items() if name not in schemas}
-    for name in shared:
-        if name not in every:
+    keys = {name: _keys(check) for name, check in checks.items()}
+    every = {key for own in keys.values() for key in own}
+    shared = {key: value for key, value in table.items() if key not in checks}
+    for key in shared:
+        if key not in every:
             raise document.error(
-                f"[{where}] has no key {name!r}{_nearest(name, [*every, *schemas])}.",
-                name,
-                table=where,
+                f"[{_PROJECT_TABLE}] has no key {key!r}{nearest(key, [*every, *checks])}.",
+                key,
+                table=_PROJECT_TABLE,
             )
     defaults: dict[str, Mapping[str, Any]] = {}
-    for check, schema in schemas.items():
-        own = table.get(check, {})
-        inner = f"{where}.{check}"
-        for name in own:
-            if name not in schema:
+    for name in checks:
+        own = table.get(name, {})
+        inner = f"{_PROJECT_TABLE}.{name}"
+        for key in own:
+            if key not in keys[name]:
                 raise document.error(
-                    f"[{inner}] has no key {name!r}{_nearest(name, schema)}.", name, table=inner
+                    f"[{inner}] has no key {key!r}{nearest(key, keys[name])}.", key, table=inner
                 )
-        found = {
-            name: _convert(document, schema[name], value, table=where)
-            for name, value in shared.items()
-            if name in schema and name not in own
+        places = {key: (_PROJECT_TABLE, value) for key, value in shared.items()}
+        places |= {key: (inner, value) for key, value in own.items()}
+        defaults[name] = {
+            key: _convert(document, key, keys[name][key], value, table=where)
+            for key, (where, value) in places.items()
+            if key in keys[name]
         }
-        found |= {
-            name: _convert(document, schema[name], value, table=inner)
-            for name, value in own.items()
-        }
-        defaults[check] = found
     return defaults
 
 
-def _convert(document: Document, key: Key, value: Any, *, table: str = "") -> Any:
-    try:
-        return key.convert(value)
-    except ExceptionsError as error:
-        raise document.error(
-            f"exceptions: {error}", error.key, table="exceptions", index=error.index
-        ) from None
-    except ValueError as error:
-        raise document.error(f"{key.name} = {value!r}: {error}", key.name, table=table) from None
-
-
-class ExceptionsError(ValueError):
-    """What is wrong with one of the ``[[exceptions]]``."""
-
-    def __init__(self, message: str, *, key: str, index: int) -> None:
-        super().__init__(message)
-        self.key, self.index = key, index
-
-
-def exceptions(value: Any) -> tuple[dict[str, Any], ...]:
-    """Convert ``[[exceptions]]`` to the fields of `ScaleException`.
-
-    Raises:
-        ExceptionsError: if one of them is malformed.
-    """
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise ValueError("write each exception as a table of its own, under [[exceptions]]")
-    return tuple(_exception(entry, index) for index, entry in enumerate(value))
-
-
-def _exception(entry: Mapping[str, Any], index: int) -> dict[str, Any]:
-    def wrong(message: str, key: str) -> ExceptionsError:
-        return ExceptionsError(message, key=key, index=index)
-
-    for name in entry:
-        if name not in EXCEPTION_KEYS:
-            raise wrong(f"there is no key {name!r}{_nearest(name, EXCEPTION_KEYS)}.", name)
-    for name in ("tensor", "range", "reason"):
-        if name not in entry:
-            raise wrong(f"the key {name} is missing.{_rather(entry, EXCEPTION_KEYS)}", name)
-    for name in ("tensor", "reason", "kind"):
-        if name in entry and not (isinstance(entry[name], str) and entry[name].strip()):
-            raise wrong(f"{name} is a string that says something.", name)
-    ends = entry["range"]
-    numbers = isinstance(ends, list) and all(
-        isinstance(end, int | float) and not isinstance(end, bool) for end in ends
-    )
-    if not (numbers and len(ends) == 2 and 0 <= ends[0] <= ends[1]):
-        raise wrong("range is [smallest RMS, largest RMS].", "range")
-    return {
-        "tensor": entry["tensor"],
-        "kind": entry.get("kind"),
-        "low": float(ends[0]),
-        "high": float(ends[1]),
-        "reason": entry["reason"],
+def _keys(check: Check[Any]) -> Keys:
+    """What a plan of a check may say, besides `COMMON`."""
+    settings = settings_of(check.plan_settings)
+    keys: dict[str, ValueType] = {
+        each.name: each.type for each in settings if each.option.where is not Where.COMMAND
     }
+    return keys | {_OUT: FilePath()}
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _rather(found: Iterable[str], wanted: Iterable[str]) -> str:
-    """Point at a key that looks like a missing one written wrongly."""
-    wanted = list(wanted)
-    for name in found:
-        if name not in wanted and difflib.get_close_matches(name, wanted, n=1, cutoff=0.6):
-            return f" There is {name!r}."
-    return ""
+def _convert(document: Document, key: str, kind: ValueType, value: Any, *, table: str = "") -> Any:
+    try:
+        return kind.convert(value)
+    except EntryError as error:
+        raise document.error(f"{key}: {error}", error.key, table=key, index=error.index) from None
+    except ValueError as error:
+        raise document.error(f"{key} = {value!r}: {error}", key, table=table) from None

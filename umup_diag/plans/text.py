@@ -1,6 +1,5 @@
 """The gate's outcomes: a table on a terminal, Markdown for a job summary, JSON."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -9,39 +8,30 @@ from rich.table import Table
 from rich.text import Text
 
 from umup_diag import strict_json
-from umup_diag.checks.result import Finding, Verdict
+from umup_diag.checks.result import Verdict
 from umup_diag.plans.gate import Gate, Outcome
-from umup_diag.report.sentences import sentence
+from umup_diag.report.style import VERDICT_STYLES, styled
 
 SCHEMA = 1
-STYLE = {"PASS": "green", "FAIL": "bold red", "INCONCLUSIVE": "yellow", "ERROR": "bold magenta"}
-LISTED = 8  #: findings that are told of one plan
+LISTED = 8  #: findings that are listed of one plan
 
 
-def loud(outcome: Outcome) -> Sequence[Finding]:
-    """The findings that do not pass, worst first."""
-    if outcome.result is None:
-        return []
-    return [each for each in outcome.result.findings if each.verdict is not Verdict.PASS]
-
-
-def told(outcome: Outcome) -> list[str]:
+def sentences(outcome: Outcome) -> list[str]:
     """What is to be said of an outcome that is no pass, a sentence each."""
     if outcome.error:
         return [outcome.error]
-    sentences = [f"{finding.verdict}: {sentence(finding)}" for finding in loud(outcome)]
-    if len(sentences) > LISTED:
-        more = f"… and {len(sentences) - LISTED} more, in {outcome.out}/report.html"
-        sentences[LISTED:] = [more]
-    return sentences
+    found = [f"{finding.verdict}: {finding.sentence}" for finding in outcome.offenders]
+    if len(found) > LISTED:
+        found[LISTED:] = [f"… and {len(found) - LISTED} more, in {outcome.out}/report.html"]
+    return found
 
 
-def counts(outcome: Outcome) -> str:
-    """Findings by verdict."""
-    if outcome.result is None:
-        return ""
-    verdicts = [finding.verdict for finding in outcome.result.findings]
-    return ", ".join(f"{verdicts.count(each)} {each}" for each in Verdict if each in verdicts)
+def _notes(outcome: Outcome) -> list[str]:
+    return [note.text for note in outcome.result.notes] if outcome.result else []
+
+
+def _counts(outcome: Outcome) -> str:
+    return outcome.result.counts() if outcome.result else ""
 
 
 def text(gate: Gate) -> RenderableType:
@@ -51,19 +41,20 @@ def text(gate: Gate) -> RenderableType:
     for column in ("plan", "check", "verdict", "findings", "time"):
         table.add_column(column, overflow="fold", no_wrap=column == "verdict")
     for outcome in gate.outcomes:
-        sentences = told(outcome) + (list(outcome.result.notes) if outcome.result else [])
-        if sentences:
-            parts.append(Text(f"{outcome.path}: {outcome.status}", STYLE[outcome.status]))
-            parts += [Text(f"  {line}") for line in sentences]
+        lines = sentences(outcome) + _notes(outcome)
+        if lines:
+            style = VERDICT_STYLES[outcome.status]
+            parts.append(Text(f"{outcome.path}: {outcome.status}", style))
+            parts += [Text(f"  {line}") for line in lines]
         table.add_row(
             escape(str(outcome.path)),
-            outcome.plan.check if outcome.plan else "",
-            Text(outcome.status, STYLE[outcome.status]),
-            counts(outcome),
+            outcome.check,
+            styled(outcome.status),
+            _counts(outcome),
             f"{outcome.seconds:.0f} s",
         )
     end = Text("gate: ")
-    end.append(gate.status, STYLE[gate.status])
+    end.append_text(styled(gate.status))
     return Group(*parts, *([Text("")] if parts else []), table, end)
 
 
@@ -76,20 +67,18 @@ def markdown(gate: Gate) -> str:
         "| --- | --- | --- | --- | ---: |",
     ]
     for outcome in gate.outcomes:
-        check = outcome.plan.check if outcome.plan else ""
         cells = [
             str(outcome.path),
-            check,
+            outcome.check,
             outcome.status,
-            counts(outcome),
+            _counts(outcome),
             f"{outcome.seconds:.0f} s",
         ]
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     for outcome in gate.outcomes:
-        notes = list(outcome.result.notes) if outcome.result else []
-        if sentences := told(outcome) + notes:
+        if said := sentences(outcome) + _notes(outcome):
             lines += ["", f"### {_cell(str(outcome.path))}: {outcome.status}", ""]
-            lines += [f"- {_cell(line)}" for line in sentences]
+            lines += [f"- {_cell(line)}" for line in said]
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +101,7 @@ def dumps(gate: Gate, *, base: Path) -> str:
             "plans": [
                 {
                     "plan": str(outcome.path),
-                    "check": outcome.plan.check if outcome.plan else None,
+                    "check": outcome.check or None,
                     "verdict": outcome.status,
                     "error": outcome.error,
                     "out": str(outcome.out) if outcome.out else None,
@@ -123,8 +112,8 @@ def dumps(gate: Gate, *, base: Path) -> str:
                         )
                         for verdict in Verdict
                     },
-                    "offenders": [sentence(finding) for finding in loud(outcome)],
-                    "notes": list(outcome.result.notes) if outcome.result else [],
+                    "offenders": [finding.sentence for finding in outcome.offenders],
+                    "notes": _notes(outcome),
                 }
                 for outcome in gate.outcomes
             ],

@@ -1,14 +1,20 @@
 """One moment of one run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from umup_diag import strict_json
-from umup_diag.recording.tensor_record import TensorRecord
+from umup_diag.recording.tensor_record import Moments, TensorRecord
 from umup_diag.recording.wiring import Wiring
 
 Point = Mapping[str, float]  #: axis → where on it: width, depth, lr, seed, an op's parameter, …
+
+
+def describe_point(point: Point, *, separator: str = ", ") -> str:
+    """In words: ``alpha=0.125, seq_len=256``."""
+    words = separator.join(f"{axis}={value:g}" for axis, value in point.items())
+    return words or "its only point"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,11 @@ class Frame:
     losses: tuple[float, ...] = ()
     records: tuple[TensorRecord, ...] = ()
     wiring: Wiring | None = None
+
+    def in_moments(self) -> "Frame":
+        """The frame with the moments of its histograms in place of them."""
+        records = (replace(r, statistics=Moments.of(r.histogram)) for r in self.records)
+        return replace(self, records=tuple(records))
 
     def encode(self) -> dict[str, Any]:
         """All but the records, as JSON can hold it."""

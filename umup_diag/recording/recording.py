@@ -32,6 +32,7 @@ class Recording:
         command: that made it.
         settings: that it depends on.
         environment: versions and platform, and what else was found out before measuring.
+        notes: what measuring has to say: the kind of a note, as a `NoteKind` is written, and text.
         frames: in the order in which they were recorded.
     """
 
@@ -43,10 +44,12 @@ class Recording:
         command: str,
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
+        notes: Sequence[tuple[str, str]] = (),
         frames: Sequence[Frame] = (),
         path: Path | None = None,
     ) -> None:
         self.command, self.settings, self.environment = command, settings, environment
+        self.notes = tuple(notes)
         self.frames, self.path = list(frames), path
 
     @classmethod
@@ -57,6 +60,7 @@ class Recording:
         command: str,
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
+        notes: Sequence[tuple[str, str]] = (),
     ) -> Self:
         """Start an empty one in a folder; an older one there is replaced.
 
@@ -69,13 +73,16 @@ class Recording:
             "command": command,
             "settings": settings,
             "environment": environment,
+            "notes": notes,
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(strict_json.dumps(header) + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write to --out {folder}: {error.strerror}.") from None
-        return cls(command=command, settings=settings, environment=environment, path=path)
+        return cls(
+            command=command, settings=settings, environment=environment, notes=notes, path=path
+        )
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
@@ -147,6 +154,7 @@ class Recording:
             command=str(header["command"]),
             settings=dict(header["settings"]),
             environment=dict(header["environment"]),
+            notes=[(str(kind), str(text)) for kind, text in header["notes"]],
             path=path,
         )
         records: list[TensorRecord] = []
@@ -237,11 +245,14 @@ class Recording:
             if until is None or (frame.step is not None and frame.step <= until)
         ]
         if not any(frame.records for frame in frames):
-            raise InputError(f"{self.path} has no snapshot of such a tensor yet.")
+            raise InputError(
+                f"{self.path or 'the recording'} has no snapshot of such a tensor yet."
+            )
         return Recording(
             command=self.command,
             settings=self.settings,
             environment=self.environment,
+            notes=self.notes,
             frames=frames,
         )
 

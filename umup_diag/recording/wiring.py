@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from umup_diag import strict_json
+
 PARTS = ("query", "key", "value")  #: what a call of attention takes
 
 
@@ -83,5 +85,10 @@ class Wiring:
                 for layer, shares in written["shares"].items()
             },
             pooled={layer: tuple(calls) for layer, calls in written["pooled"].items()},
-            calls=tuple(AttentionCall(**call) for call in written["calls"]),
+            calls=tuple(_call(**call) for call in written["calls"]),
         )
+
+
+def _call(*, rms: Mapping[str, float | str], **fields: Any) -> AttentionCall:
+    """Read back one call; an RMS may not be finite."""
+    return AttentionCall(rms={of: strict_json.number(value) for of, value in rms.items()}, **fields)

@@ -1,1 +1,1 @@
-"""What theory says: roles, schemes, the slopes they predict, and the unit-scaled ops."""
+"""What theory says: roles, schemes, the slopes they predict, and the scale laws of ops."""

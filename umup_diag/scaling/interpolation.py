@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from umup_diag.scaling.formula import compiled
+
 Point = Mapping[str, float]
 Array = npt.NDArray[np.float64]
 
@@ -27,11 +29,17 @@ class Term:
 
 
 def parameter(name: str) -> Term:
-    """The term that is one parameter itself."""
+    """The term that is one parameter itself, whatever a user calls it."""
     return Term(text=name, of=lambda point: point[name])
 
 
-ONE = Term(text="1", of=lambda _: 1.0)
+def formula(text: str) -> Term:
+    """The term that a formula of the parameters computes; see `compiled`."""
+    function = compiled(text)
+    return Term(text=text, of=lambda point: function(**point))
+
+
+ONE = formula("1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class LawFamily:
     """A family of laws; see the module.
 
     Attributes:
@@ -136,7 +144,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class BoundFamily:
-    """A `Family` at fixed points: design matrices (points × constants) and offsets (points)."""
+    """A `LawFamily` at fixed points: design matrices (points × constants) and offsets (points)."""
 
     upper: Array
     upper_offset: Array

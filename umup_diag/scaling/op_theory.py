@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log, pi, sqrt
 from types import MappingProxyType
 
-from umup_diag.scaling.interpolation import ONE, Family, Limit, Term, parameter
+from umup_diag.scaling.formula import HARMONIC
+from umup_diag.scaling.interpolation import ONE, LawFamily, Limit, formula, parameter
 from umup_diag.scaling.quadrature import EXACT
-from umup_diag.scaling.scale_laws import EULER_GAMMA, LAWS, ScaleLaw
+from umup_diag.scaling.scale_laws import LAWS, ScaleLaw, Source
+
+QUADRATURE = Source("exact", "umup_diag.scaling.quadrature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Theory:
+class OpTheory:
     """What is known about one quantity of one op.
 
     Attributes:
@@ -19,126 +21,87 @@ class Theory:
         laws: published and exact laws to compare with.
     """
 
-    families: tuple[Family, ...]
+    families: tuple[LawFamily, ...]
     laws: tuple[ScaleLaw, ...] = ()
 
 
-def theory_of(op: str, quantity: str, parameters: Sequence[str]) -> Theory:
+def theory_of(op: str, quantity: str, parameters: Sequence[str]) -> OpTheory:
     """The theory of a quantity; an op that nobody has studied gets `general_families`."""
     laws = tuple(LAWS[name] for name in _LAWS_OF.get((op, quantity), ()))
     exact = EXACT.get((op, quantity))
     if exact is not None:
-        laws += (_quadrature(exact, parameters),)
+        laws += (_quadrature(exact),)
     families = _FAMILIES_OF.get((op, quantity)) or general_families(parameters)
-    return Theory(families=families, laws=laws)
+    return OpTheory(families=families, laws=laws)
 
 
-def general_families(parameters: Sequence[str]) -> tuple[Family, ...]:
+def general_families(parameters: Sequence[str]) -> tuple[LawFamily, ...]:
     """For an op that nothing is known of, from the simplest on.
 
-    A constant; `log_interpolate` between two constants; a power law; and `log_interpolate` between
+    A constant; a power law; `log_interpolate` between two constants; and `log_interpolate` between
     two power laws.
     """
     terms = tuple(parameter(name) for name in parameters)
-    constant = Family(upper=Limit())
+    constant = LawFamily(upper=Limit())
     if not terms:
         return (constant,)
     return (
         constant,
-        Family(upper=Limit(powers=terms)),
-        Family(upper=Limit(), lower=Limit(), ratios=terms),
-        Family(upper=Limit(powers=terms), lower=Limit(powers=terms), ratios=terms),
+        LawFamily(upper=Limit(powers=terms)),
+        LawFamily(upper=Limit(), lower=Limit(), ratios=terms),
+        LawFamily(upper=Limit(powers=terms), lower=Limit(powers=terms), ratios=terms),
     )
 
 
-def _quadrature(exact: Callable[..., float], parameters: Sequence[str]) -> ScaleLaw:
+def _quadrature(exact: Callable[..., float]) -> ScaleLaw:
     return ScaleLaw(
-        name="exact",
-        formula=exact,
-        expression="Gaussian quadrature",
-        parameters=tuple(parameters),
-        exact=True,
-        source="umup_diag.scaling.quadrature",
+        name="exact", source=QUADRATURE, expression="Gaussian quadrature", formula=exact
     )
 
 
-_SPREAD = Term(text="head_dim / alpha**2", of=lambda p: p["head_dim"] / p["alpha"] ** 2)
+_SPREAD = formula("head_dim / alpha**2")
 _LENGTH = parameter("seq_len")
 
-
-def _harmonic(seq_len: float) -> float:
-    return log(seq_len) + EULER_GAMMA + 0.5 / seq_len
-
-
-# Σ 1/n and Σ (1/n)(1 - 1/n) over positions n, to the first terms of their expansions: below 3e-5
-# from 64 positions on.
+# The limits for equal logits: of the output Σ 1/n, of the gradients of q and k Σ (1/n)(1 - 1/n),
+# over n keys a position.
 _FLAT = {
-    "attention": Term(
-        text="sqrt((log(seq_len) + 0.5772 + 0.5 / seq_len) / seq_len)",
-        of=lambda p: sqrt(_harmonic(p["seq_len"]) / p["seq_len"]),
-    ),
-    "full-attention": Term(
-        text="sqrt(1 / seq_len)",
-        of=lambda p: sqrt(1 / p["seq_len"]),
-    ),
+    "attention": formula(f"sqrt(({HARMONIC}) / seq_len)"),
+    "full-attention": formula("sqrt(1 / seq_len)"),
 }
 _FLAT_GRADIENT = {
-    "attention": Term(
-        text=(
-            "alpha * sqrt((log(seq_len) + 0.5772 - pi**2 / 6 + 1.5 / seq_len)"
-            " / (seq_len * head_dim))"
-        ),
-        of=lambda p: (
-            p["alpha"]
-            * sqrt(
-                (_harmonic(p["seq_len"]) - pi**2 / 6 + 1 / p["seq_len"])
-                / (p["seq_len"] * p["head_dim"])
-            )
-        ),
+    "attention": formula(
+        f"alpha * sqrt(({HARMONIC} - pi**2 / 6 + 1 / seq_len) / (seq_len * head_dim))"
     ),
-    "full-attention": Term(
-        text="alpha * sqrt((1 - 1 / seq_len) / (seq_len * head_dim))",
-        of=lambda p: p["alpha"] * sqrt((1 - 1 / p["seq_len"]) / (p["seq_len"] * p["head_dim"])),
-    ),
+    "full-attention": formula("alpha * sqrt((1 - 1 / seq_len) / (seq_len * head_dim))"),
 }
-_LOGIT_SCALE = Term(text="alpha / sqrt(head_dim)", of=lambda p: p["alpha"] / sqrt(p["head_dim"]))
 
 
-def _attention_family(op: str) -> Family:
-    return Family(
+def _attention_family(op: str) -> LawFamily:
+    return LawFamily(
         upper=Limit(known=ONE, constant_free=False),
         lower=Limit(known=_FLAT[op], constant_free=False),
         ratios=(_SPREAD, _LENGTH),
     )
 
 
-def _attention_gradient_family(op: str) -> Family:
-    return Family(
-        upper=Limit(known=_LOGIT_SCALE),
+def _attention_gradient_family(op: str) -> LawFamily:
+    return LawFamily(
+        upper=Limit(known=formula("alpha / sqrt(head_dim)")),
         lower=Limit(known=_FLAT_GRADIENT[op], constant_free=False),
         ratios=(_SPREAD, _LENGTH),
     )
 
 
-def _softmax_family() -> Family:
-    return Family(
-        upper=Limit(
-            known=Term(text="1 / sqrt(size)", of=lambda p: 1 / sqrt(p["size"])), constant_free=False
-        ),
-        lower=Limit(known=Term(text="1 / size", of=lambda p: 1 / p["size"]), constant_free=False),
-        ratios=(parameter("alpha"), parameter("size")),
-    )
+_SOFTMAX_FAMILY = LawFamily(
+    upper=Limit(known=formula("1 / sqrt(size)"), constant_free=False),
+    lower=Limit(known=formula("1 / size"), constant_free=False),
+    ratios=(parameter("alpha"), parameter("size")),
+)
+_CROSS_ENTROPY_FAMILY = LawFamily(
+    upper=Limit(known=formula(LAWS["cross-entropy.gradient"].expression))
+)
 
-
-def _cross_entropy_family() -> Family:
-    known = Term(
-        text="sqrt(vocab_size - 1) / vocab_size",
-        of=lambda p: sqrt(p["vocab_size"] - 1) / p["vocab_size"],
-    )
-    return Family(upper=Limit(known=known))
-
-
-_FAMILIES_OF: Mapping[tuple[str, str], tuple[Family, ...]] = MappingProxyType(
+_FAMILIES_OF: Mapping[tuple[str, str], tuple[LawFamily, ...]] = MappingProxyType(
     {
         **{
             (op, quantity): (family(op),)
@@ -150,11 +113,10 @@ _FAMILIES_OF: Mapping[tuple[str, str], tuple[Family, ...]] = MappingProxyType(
                 ("gradient of k", _attention_gradient_family),
             )
         },
-        ("softmax", "output"): (_softmax_family(),),
-        ("cross-entropy", "gradient of logits"): (_cross_entropy_family(),),
+        ("softmax", "output"): (_SOFTMAX_FAMILY,),
+        ("cross-entropy", "gradient of logits"): (_CROSS_ENTROPY_FAMILY,),
     }
 )
-
 # The gradient of v has exactly the output's scale; those of q and k do not.
 _ALIKE = ("output", "gradient of v")
 _LAWS_OF: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import Exponents, Family, Scheme
+from umup_diag.scaling.schemes import Exponents, Scheme, UpdateRule
 
 INDEPENDENT, ALIGNED = 0.5, 1.0  # what a sum over width adds to a slope
 
@@ -40,18 +40,18 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Theory:
+class WidthTheory:
     """A scheme, an optimizer and a head-dimension rule: enough to predict every slope.
 
     Attributes:
         scheme: the parametrization.
-        family: how the optimizer's update goes with its gradient.
+        update_rule: of the optimizer.
         head_dim_growth: slope of log d_head against log width: 0 for a fixed head dimension, 1 for
             a fixed number of heads.
     """
 
     scheme: Scheme
-    family: Family
+    update_rule: UpdateRule
     head_dim_growth: float = 0.0
 
     def _row(self, role: Role) -> Exponents:
@@ -108,8 +108,8 @@ class Theory:
         return incoming + self._row(role).backward_weight
 
     def _update(self, role: Role) -> Prediction:
-        lr = self._row(role).lr(self.family)
-        if self.family is Family.SGD:
+        lr = self._row(role).lr(self.update_rule)
+        if self.update_rule is UpdateRule.SGD:
             return self._weight_grad(role) + lr
         return Prediction.of(lr)
 

@@ -14,7 +14,7 @@ from umup_diag.errors import InputError
 from umup_diag.scaling.roles import Role
 
 
-class Family(StrEnum):
+class UpdateRule(StrEnum):
     """How an optimizer's update goes with the scale of its gradient."""
 
     ADAM = "adam"  #: not at all: Adam, AdamW, sign descent
@@ -41,9 +41,9 @@ class Exponents:
     grad_input: float | None = None
     grad_weight: float | None = None
 
-    def lr(self, family: Family) -> float:
-        """Exponent of the learning rate under `family`."""
-        return {Family.ADAM: self.adam_lr, Family.SGD: self.sgd_lr}[family]
+    def lr(self, rule: UpdateRule) -> float:
+        """Exponent of the learning rate under an update rule."""
+        return {UpdateRule.ADAM: self.adam_lr, UpdateRule.SGD: self.sgd_lr}[rule]
 
     @property
     def backward(self) -> float:
@@ -62,7 +62,7 @@ class Scales:
 
     init_std: float
     multiplier: float
-    lr: Mapping[Family, float]
+    lr: Mapping[UpdateRule, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +77,10 @@ class Scheme:
         base_width: width at which the scheme coincides with SP; None when its rules are absolute
             powers of the fan itself.
         ops: ``"plain"`` for autograd's own gradients, ``"unit"`` for the unit-scaled ops.
-        residual: which residual rule of `umup_diag.scaling.residual`.
+        residual: how residual branches are weighted: ``"sum"``, ``"depth_mup"`` or ``"unit"``.
         base_depth: transformer layers at which the depth rule is neutral; None when absolute, and
             then it counts residual sub-layers, two a layer.
-        depth_lr: power of depth in the hidden learning rate, per family.
+        depth_lr: power of depth in the hidden learning rate, per update rule.
         adam_eps: power of width in Adam's ε, which must go like the weight gradients.
         independent_weight_decay: whether lr·λ, not λ, is held constant over width.
     """
@@ -93,7 +93,9 @@ class Scheme:
     ops: str = "plain"
     residual: str = "sum"
     base_depth: int | None = None
-    depth_lr: Mapping[Family, float] = field(default_factory=lambda: dict.fromkeys(Family, 0.0))
+    depth_lr: Mapping[UpdateRule, float] = field(
+        default_factory=lambda: dict.fromkeys(UpdateRule, 0.0)
+    )
     adam_eps: float = 0.0
     independent_weight_decay: bool = False
 
@@ -123,9 +125,9 @@ class Scheme:
             init_std=at_base * growth**row.init,
             multiplier=growth**row.multiplier,
             lr={
-                family: growth ** row.lr(family)
-                * (self.depth_growth(layers) ** self.depth_lr[family] if role is Role.HIDDEN else 1)
-                for family in Family
+                rule: growth ** row.lr(rule)
+                * (self.depth_growth(layers) ** self.depth_lr[rule] if role is Role.HIDDEN else 1)
+                for rule in UpdateRule
             },
         )
 
@@ -192,7 +194,7 @@ DEPTH_MUP = Scheme(
     independent_weight_decay=True,
     residual="depth_mup",
     base_depth=2,
-    depth_lr={Family.ADAM: -0.5, Family.SGD: 0.0},
+    depth_lr={UpdateRule.ADAM: -0.5, UpdateRule.SGD: 0.0},
 )
 
 UMUP = Scheme(
@@ -207,7 +209,7 @@ UMUP = Scheme(
     head_dim=-1.0,
     ops="unit",
     residual="unit",
-    depth_lr={Family.ADAM: -0.5, Family.SGD: -0.5},
+    depth_lr={UpdateRule.ADAM: -0.5, UpdateRule.SGD: -0.5},
     independent_weight_decay=True,
 )
 

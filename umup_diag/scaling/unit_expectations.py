@@ -86,50 +86,10 @@ def query_gradient(*, seq_len: int, head_dim: int, alpha: float = 1.0) -> float:
     Its mean over i ≤ s is (α²/d)(H_s − H_s⁽²⁾)/s, with harmonic numbers of first and second order;
     the op divides by σ. Keys sum the same terms over i ≥ j, and get the same mean.
 
-    Independent positions are what this assumes; `Attention` takes what the positions have in common
+    Independent positions are what this assumes; the unit-scale check takes what they have in common
     from the run.
     """
     first = harmonic(seq_len)
     second = sum(1 / i**2 for i in range(1, seq_len + 1))
     raw = alpha / sqrt(head_dim) * sqrt((first - second) / seq_len)
     return raw / attention_scale(seq_len=seq_len, head_dim=head_dim, alpha=alpha)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attention:
-    """What softmax and its Jacobian make of unit-RMS inputs, before any scaling.
-
-    Each gain is an RMS out over the product of the RMS in, so that it does not depend on whether
-    queries, keys, values or the gradient are themselves at unit scale; it does depend on how alike
-    the positions are, which no closed form knows: repeated tokens, and what earlier attention has
-    averaged, are not averaged away.
-
-    Attributes:
-        seq_len: keys.
-        head_dim: of queries and keys.
-        multiplier: of the logits.
-        causal: whether a position sees only those before it.
-        forward: output, for unit values.
-        query: gradient towards queries, for unit gradient, values and keys.
-        key: towards keys, for unit gradient, values and queries.
-        value: towards values, for a unit gradient.
-    """
-
-    seq_len: int
-    head_dim: int
-    multiplier: float
-    causal: bool
-    forward: float
-    query: float
-    key: float
-    value: float
-
-    @property
-    def sigma(self) -> float:
-        """What a unit-scaled model divides by, forward and backward (Table 4)."""
-        return attention_scale(
-            seq_len=self.seq_len,
-            head_dim=self.head_dim,
-            alpha=self.multiplier * self.head_dim,
-            causal=self.causal,
-        )

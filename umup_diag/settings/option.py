@@ -1,9 +1,8 @@
 """One setting with its default, its help and its bounds; and a group of them as a dataclass."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from enum import Enum
-from functools import cache
 from inspect import get_annotations
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,6 +12,15 @@ from umup_diag.errors import InputError
 from umup_diag.settings.values import FilePath, Flag, Number, Several, Text, ValueType, Whole
 
 _KEY = "umup_diag.option"
+
+
+class Required(Enum):
+    """The default of a setting that must be given."""
+
+    REQUIRED = "required"
+
+
+REQUIRED = Required.REQUIRED
 
 
 class Where(Enum):
@@ -29,7 +37,7 @@ class Option:
 
     Attributes:
         help: a phrase that stands alone.
-        default: when nothing else is said; `MISSING` for what must be given.
+        default: when nothing else is said; `REQUIRED` for what must be given.
         at_least: smallest value; excluded if `is_open`.
         at_most: largest value.
         is_open: whether `at_least` itself is too small.
@@ -43,7 +51,7 @@ class Option:
     """
 
     help: str
-    default: Any = MISSING
+    default: Any = REQUIRED
     at_least: float | None = None
     at_most: float | None = None
     is_open: bool = False
@@ -60,6 +68,8 @@ class Option:
         option = replace(self, **changes)
         if isinstance(option.default, dict):
             return field(default_factory=lambda: dict(option.default), metadata={_KEY: option})
+        if option.default is REQUIRED:
+            return field(metadata={_KEY: option})
         return field(default=option.default, metadata={_KEY: option})
 
 
@@ -140,7 +150,6 @@ class Settings:
             raise InputError(f"these are not the settings of {cls.__name__}: {error}.") from None
 
 
-@cache
 def settings_of(group: type[Settings]) -> tuple[Setting, ...]:
     """The settings of a dataclass: its own in order of declaration, then those that it inherits."""
     hints, known = get_type_hints(group), {each.name: each for each in fields(group)}

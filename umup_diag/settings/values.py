@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,19 @@ class ValueType(Protocol):
             ValueError: saying what would do.
         """
         ...
+
+
+class EntryError(ValueError):
+    """What is wrong with one entry of a list of tables, and where.
+
+    Attributes:
+        key: of the entry that is wrong.
+        index: of the entry, from 0.
+    """
+
+    def __init__(self, message: str, *, key: str, index: int) -> None:
+        super().__init__(message)
+        self.key, self.index = key, index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +183,8 @@ class Written:
 
 def _require(value: float, at_least: float | None, at_most: float | None, *, is_open: bool) -> None:
     below = at_least is not None and (value <= at_least if is_open else value < at_least)
-    if below or (at_most is not None and value > at_most) or value != value:
+    above = value == inf if at_most is None else value > at_most
+    if below or above or value != value:
         low = "" if at_least is None else f"{at_least}{'<' if is_open else '<='}"
         range_ = (
             f"{low}x<={at_most}"

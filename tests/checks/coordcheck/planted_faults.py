@@ -8,6 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reference_model import unit_ops
 from reference_model.llama import (
     Attention,
     Embedding,
@@ -17,11 +18,10 @@ from reference_model.llama import (
     Linear,
     Llama,
 )
+from reference_model.residual import ResidualWeights
+from reference_model.scale import scale
 from reference_model.subject import LlamaSubject
-from umup_diag.scaling import unit_ops
-from umup_diag.scaling.residual import ResidualWeights
-from umup_diag.scaling.scale import scale
-from umup_diag.scaling.scale_laws import attention_scale, gated_silu_scale
+from reference_model.unit_ops import attention_scale, gated_silu_scale
 from umup_diag.scaling.schemes import UMUP
 
 Plant = Callable[[Llama], None]
@@ -345,12 +345,12 @@ UNSEEN = {
             )
         ),
         "the squares of branch and skip sum to 1 for every τ, so the stream stays at unit scale",
-        "the residual weights against the plain network's (tests/scaling/test_residual.py)",
+        "the residual weights against the plain network's (tests/reference_model/test_residual.py)",
     ),
     "equation (22) as printed, α_residual = 4": (
         Fault(plant=eq_22(4.0), alpha_residual=4.0),
         "the same: only each branch's share of the stream is wrong",
-        "the residual weights against the plain network's (tests/scaling/test_residual.py)",
+        "the residual weights against the plain network's (tests/reference_model/test_residual.py)",
     ),
     "one learning rate for every layer": (
         Fault(plant=_learning_rates),

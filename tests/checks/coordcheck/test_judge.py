@@ -14,13 +14,17 @@ import reference_model
 from reference_model import LlamaSubject
 from reference_model.llama import Embedding, Layer, Linear, Llama, Readout
 from tests.checks.coordcheck.planted_faults import UNSEEN, subject
-from umup_diag.checks.coordcheck import judge as coordcheck
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
-from umup_diag.checks.result import Result, Verdict
+from umup_diag.checks.coordcheck.judge import judge
+from umup_diag.checks.coordcheck.measure import complete, sweep
+from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.fix import Advice, Fix
+from umup_diag.checks.result import Result
+from umup_diag.checks.verdict import Verdict
 from umup_diag.errors import InputError
-from umup_diag.measure import sweep
 from umup_diag.measure.corpus import Corpus
 from umup_diag.measure.subject import Subject
+from umup_diag.recording import Recording
 
 WIDTHS = (64, 128, 256)
 MUP = replace(reference_model.mup, head_dim=16)
@@ -29,7 +33,6 @@ MUP = replace(reference_model.mup, head_dim=16)
 def check(
     llama: LlamaSubject | None = None,
     *,
-    out: Path,
     build: Callable[[int], nn.Module] | None = None,
     rate: Callable[[Llama, Any], float] | None = None,
     widths: tuple[int, ...] = WIDTHS,
@@ -56,29 +59,25 @@ def check(
         learning_rates=llama.learning_rates,
         target=llama.target,
     )
-    corpus = Corpus.load()
-    settings = sweep.plan(
-        subject,
-        corpus,
+    settings = CoordcheckSettings(
+        model=subject.name,
         widths=widths,
         seeds=seeds,
-        seed=0,
         steps=2,
         optimizer=optimizer,
         lr=lr,
         batch_size=batch_size,
         seq_len=8,
-        target=None,
     )
-    device = torch.device("cpu")
-    recording = sweep.begin(settings, out, device)
-    sweep.sweep(subject, corpus, settings, recording, device=device)
-    return coordcheck.judge(recording)
+    settings = complete(settings, subject)
+    recording = Recording(command="coordcheck", settings=settings.encode(), environment={})
+    sweep(subject, Corpus.load(), settings, recording, device=torch.device("cpu"))
+    return judge(recording, settings)
 
 
-def causes(result: Result) -> dict[str, tuple[str, str]]:
-    """tensor → (cause, fix) of the findings that have a fix."""
-    return {f.tensor: (f.cause, f.fix) for f in result.findings if f.cause and f.fix}
+def causes(result: Result) -> dict[str, tuple[str | None, str]]:
+    """tensor → (cause, fix in words) of the findings that have a fix."""
+    return {f.tensor: (f.cause, str(f.fix)) for f in result.findings if f.fix}
 
 
 def by_width(model: Llama, power: float) -> float:
@@ -93,20 +92,18 @@ def layer(model: Llama, index: int) -> Layer:
 
 @pytest.mark.parametrize("name", ["umup", "mup", "depth_mup"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_healthy_models_pass(name: str, optimizer: str, tmp_path: Path) -> None:
+def test_healthy_models_pass(name: str, optimizer: str) -> None:
     healthy = replace(getattr(reference_model, name), head_dim=16)
     widths = (128, 256, 512)
-    result = check(healthy, out=tmp_path, widths=widths, seeds=8, optimizer=optimizer, batch_size=4)
+    result = check(healthy, widths=widths, seeds=8, optimizer=optimizer, batch_size=4)
     assert result.verdict is Verdict.PASS, [
         f for f in result.findings if f.verdict is not Verdict.PASS
     ]
 
 
 @pytest.mark.parametrize(("name", "slope"), [("sp", 1.0), ("ntk", 0.5)])
-def test_sp_and_ntk_fail_by_the_power_that_theory_says(
-    name: str, slope: float, tmp_path: Path
-) -> None:
-    result = check(replace(getattr(reference_model, name), head_dim=16), out=tmp_path)
+def test_sp_and_ntk_fail_by_the_power_that_theory_says(name: str, slope: float) -> None:
+    result = check(replace(getattr(reference_model, name), head_dim=16))
     assert result.verdict is Verdict.FAIL
     changes = [
         finding
@@ -119,10 +116,8 @@ def test_sp_and_ntk_fail_by_the_power_that_theory_says(
     assert causes(result)["layers.1.ffn.up"][0] == "learning rate"
 
 
-def test_a_rate_that_is_not_scaled_is_named_with_its_fix(tmp_path: Path) -> None:
-    result = check(
-        out=tmp_path, rate=lambda model, _: by_width(model, 1.0) if type(_) is Linear else 1.0
-    )
+def test_a_rate_that_is_not_scaled_is_named_with_its_fix() -> None:
+    result = check(rate=lambda model, _: by_width(model, 1.0) if type(_) is Linear else 1.0)
     assert causes(result)["layers.0.attention.q"] == (
         "learning rate",
         "multiply the learning rate by width^-1",
@@ -131,28 +126,26 @@ def test_a_rate_that_is_not_scaled_is_named_with_its_fix(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("power", "fix"), [(0.5, "width^-0.5"), (-1.0, "width^+1")])
-def test_a_rate_that_is_scaled_by_the_wrong_power(power: float, fix: str, tmp_path: Path) -> None:
+def test_a_rate_that_is_scaled_by_the_wrong_power(power: float, fix: str) -> None:
     """∝ 1/√width, and ∝ 1/width²: the second leaves activation plots perfectly flat."""
-    result = check(
-        out=tmp_path, rate=lambda model, _: by_width(model, power) if type(_) is Linear else 1.0
-    )
+    result = check(rate=lambda model, _: by_width(model, power) if type(_) is Linear else 1.0)
     cause, found = causes(result)["layers.1.ffn.down"]
     assert (cause, found) == ("learning rate", f"multiply the learning rate by {fix}")
 
 
-def test_one_layers_rate_alone(tmp_path: Path) -> None:
+def test_one_layers_rate_alone() -> None:
     def rate(model: Llama, module: nn.Module) -> float:
         return by_width(model, 1.0) if module is layer(model, 1).ffn.gate else 1.0
 
-    found = causes(check(out=tmp_path, rate=rate))
+    found = causes(check(rate=rate))
     assert set(found) == {"layers.1.ffn.gate"}
 
 
-def test_embedding_and_head_rates_scaled_that_should_not_be(tmp_path: Path) -> None:
+def test_embedding_and_head_rates_scaled_that_should_not_be() -> None:
     def rate(model: Llama, module: nn.Module) -> float:
         return by_width(model, -1.0) if isinstance(module, Embedding | Readout) else 1.0
 
-    found = causes(check(out=tmp_path, rate=rate))
+    found = causes(check(rate=rate))
     assert set(found) == {"embedding", "head"}
     assert found["head"] == ("learning rate", "multiply the learning rate by width^+1")
 
@@ -167,32 +160,32 @@ def tampered(change: Callable[[Llama], object], **config: Any) -> Callable[[int]
     return build
 
 
-def test_an_embedding_that_starts_too_small(tmp_path: Path) -> None:
+def test_an_embedding_that_starts_too_small() -> None:
     def change(model: Llama) -> None:
         model.embedding.weight.mul_(by_width(model, -0.5))
 
-    found = causes(check(out=tmp_path, build=tampered(change)))
+    found = causes(check(build=tampered(change)))
     assert found["embedding"] == ("init", "multiply the initial weights by width^+0.5")
 
 
-def test_a_hidden_layer_that_starts_too_large(tmp_path: Path) -> None:
+def test_a_hidden_layer_that_starts_too_large() -> None:
     def change(model: Llama) -> None:
         layer(model, 0).attention.v.weight.mul_(by_width(model, 0.5))
 
-    found = causes(check(out=tmp_path, build=tampered(change)))
+    found = causes(check(build=tampered(change)))
     assert found["layers.0.attention.v"] == ("init", "multiply the initial weights by width^-0.5")
 
 
-def test_a_readout_multiplier_of_the_wrong_power(tmp_path: Path) -> None:
+def test_a_readout_multiplier_of_the_wrong_power() -> None:
     def change(model: Llama) -> None:
         scales = model.head.scales
         model.head.scales = replace(scales, multiplier=scales.multiplier * by_width(model, 0.5))
 
-    found = causes(check(out=tmp_path, build=tampered(change)))
+    found = causes(check(build=tampered(change)))
     assert found["head"] == ("multiplier", "multiply the multiplier by width^-0.5")
 
 
-def test_attention_over_the_root_of_a_head_dimension_that_grows(tmp_path: Path) -> None:
+def test_attention_over_the_root_of_a_head_dimension_that_grows() -> None:
     """Four heads at every width, logits over √d_head: flatter than correct, to the eye."""
 
     def build(width: int) -> nn.Module:
@@ -201,20 +194,20 @@ def test_attention_over_the_root_of_a_head_dimension_that_grows(tmp_path: Path) 
             layer(model, index).attention.multiplier = 1 / sqrt(width // 4)
         return model
 
-    found = causes(check(out=tmp_path, build=build))
+    found = causes(check(build=build))
     assert found["layers.0.attention"] == (
         "attention scale",
         "multiply the attention logits by width^-0.5",
     )
 
 
-def test_attention_over_a_head_dimension_that_grows_is_right(tmp_path: Path) -> None:
-    result = check(out=tmp_path, build=lambda width: replace(MUP, head_dim=width // 4).build(width))
+def test_attention_over_a_head_dimension_that_grows_is_right() -> None:
+    result = check(build=lambda width: replace(MUP, head_dim=width // 4).build(width))
     logits = [f for f in result.findings if f.kind == "attention_logits"]
     assert {f.verdict for f in logits} == {Verdict.PASS}
 
 
-def test_a_factor_moved_between_init_multiplier_and_rate_is_as_right(tmp_path: Path) -> None:
+def test_a_factor_moved_between_init_multiplier_and_rate_is_as_right() -> None:
     """abc-symmetry: θ from the init of every hidden layer into its multiplier and its rate."""
 
     def change(model: Llama) -> None:
@@ -226,7 +219,6 @@ def test_a_factor_moved_between_init_multiplier_and_rate_is_as_right(tmp_path: P
                 module.scales = replace(module.scales, multiplier=multiplier)
 
     result = check(
-        out=tmp_path,
         build=tampered(change),
         rate=lambda model, module: by_width(model, 0.5) if type(module) is Linear else 1.0,
         widths=(128, 256, 512),
@@ -235,16 +227,16 @@ def test_a_factor_moved_between_init_multiplier_and_rate_is_as_right(tmp_path: P
     assert result.verdict is Verdict.PASS
 
 
-def test_a_zero_readout_is_judged_by_what_it_changes(tmp_path: Path) -> None:
-    result = check(out=tmp_path, build=tampered(lambda model: nn.init.zeros_(model.head.weight)))
+def test_a_zero_readout_is_judged_by_what_it_changes() -> None:
+    result = check(build=tampered(lambda model: nn.init.zeros_(model.head.weight)))
     head = {(f.kind, f.verdict) for f in result.findings if f.tensor == "head"}
     assert ("output_change", Verdict.PASS) in head
     assert not any(kind in ("weight", "update") for kind, _ in head)
-    assert any("head" in note and "zero at init" in note for note in result.notes)
+    assert any("head" in n.text and "zero at init" in n.text for n in result.notes)
 
 
-def test_a_loss_that_is_not_finite_is_a_finding_with_step_and_tensor(tmp_path: Path) -> None:
-    result = check(out=tmp_path, lr=1e30, optimizer="sgd")
+def test_a_loss_that_is_not_finite_is_a_finding_with_step_and_tensor() -> None:
+    result = check(lr=1e30, optimizer="sgd")
     assert result.verdict is Verdict.FAIL
     (finding,) = result.findings
     assert isinstance(finding, NonFiniteFinding)
@@ -253,27 +245,28 @@ def test_a_loss_that_is_not_finite_is_a_finding_with_step_and_tensor(tmp_path: P
     assert finding.cause is not None
     assert f"after {finding.step} updates at width 64" in finding.cause
     assert finding.tensor in finding.cause
+    assert finding.fix == Fix(tensor=finding.tensor, steps=(Advice(text="lower --lr"),))
 
 
-def test_few_seeds_are_inconclusive_and_say_how_many_would_do(tmp_path: Path) -> None:
-    result = check(out=tmp_path, widths=(64, 128), seeds=2)
+def test_few_seeds_are_inconclusive_and_say_how_many_would_do() -> None:
+    result = check(widths=(64, 128), seeds=2)
     assert result.verdict is Verdict.INCONCLUSIVE
     causes = [f.cause for f in result.findings if f.verdict is Verdict.INCONCLUSIVE]
     assert any("seeds would settle it" in cause for cause in causes if cause)
-    one = check(out=tmp_path, widths=(64, 128), seeds=1)
+    one = check(widths=(64, 128), seeds=1)
     assert {f.verdict for f in one.findings} == {Verdict.INCONCLUSIVE}
 
 
-def test_many_tokens_are_warned_about(tmp_path: Path) -> None:
-    healthy = check(out=tmp_path, widths=(64, 128), seeds=2)
-    assert not any("not well below" in note for note in healthy.notes)
-    narrow = check(out=tmp_path, widths=(16, 32), seeds=2)
-    assert any("16 tokens a batch are not well below" in note for note in narrow.notes)
+def test_many_tokens_are_warned_about() -> None:
+    healthy = check(widths=(64, 128), seeds=2)
+    assert not any("not well below" in note.text for note in healthy.notes)
+    narrow = check(widths=(16, 32), seeds=2)
+    assert any("16 tokens a batch are not well below" in note.text for note in narrow.notes)
 
 
-def test_a_model_that_ignores_its_width_is_an_error(tmp_path: Path) -> None:
+def test_a_model_that_ignores_its_width_is_an_error() -> None:
     with pytest.raises(InputError, match="no parameter grows between widths 64 and 256"):
-        check(out=tmp_path, build=lambda _: MUP.build(64))
+        check(build=lambda _: MUP.build(64))
 
 
 @pytest.mark.parametrize(
@@ -283,11 +276,11 @@ def test_a_model_that_ignores_its_width_is_an_error(tmp_path: Path) -> None:
         ("weight gradients times 1/√fan-in", "weight_grad"),
     ],
 )
-def test_what_unit_scale_cannot_see_is_seen_here(name: str, kind: str, tmp_path: Path) -> None:
+def test_what_unit_scale_cannot_see_is_seen_here(name: str, kind: str) -> None:
     fault, _, sees = UNSEEN[name]
     rates = reference_model.umup.learning_rates
     faulty = replace(subject(fault), head_dim=16, learning_rates=rates)
-    result = check(faulty, out=tmp_path, widths=(64, 128, 256, 512), seeds=5)
+    result = check(faulty, widths=(64, 128, 256, 512), seeds=5)
     failed = {f.tensor for f in result.findings if f.kind == kind and f.verdict is Verdict.FAIL}
     assert {"layers.0.ffn.up", "layers.1.attention.v"} <= failed
     assert f"slope of {kind}" in sees

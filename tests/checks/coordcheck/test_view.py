@@ -5,15 +5,16 @@ import pytest
 from rich.console import Console
 
 from umup_diag import strict_json
-from umup_diag.checks.coordcheck import figure as figures
-from umup_diag.checks.coordcheck import view as text
 from umup_diag.checks.coordcheck.causes import explain
-from umup_diag.checks.coordcheck.finding import SlopeFinding
-from umup_diag.checks.result import Result, Verdict, equivalence
+from umup_diag.checks.coordcheck.figure import figures
+from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
+from umup_diag.checks.coordcheck.view import view
+from umup_diag.checks.fix import Advice, Fix, Multiply
+from umup_diag.checks.result import Note, NoteKind, Result
+from umup_diag.checks.verdict import Verdict, equivalence
 from umup_diag.report import json as as_json
-from umup_diag.report import page as html
-from umup_diag.report.folder import TELLINGS
 from umup_diag.report.names import collapse
+from umup_diag.report.page import page
 
 
 def finding(
@@ -43,7 +44,7 @@ def result(*findings: SlopeFinding) -> Result:
         settings={"model": "m<b>", "optimizer": "adam", "target": "mup", "widths": [64, 256]},
         environment={"torch": "2"},
         findings=tuple(explain(findings)),
-        notes=("a note",),
+        notes=(Note(kind=NoteKind.REMARK, text="a note"),),
     )
 
 
@@ -58,7 +59,7 @@ FAULTY = result(
 
 def shown(each: Result, *, width: int = 120, every: bool = False) -> str:
     console = Console(file=StringIO(), width=width)
-    console.print(text.coordcheck(each, every=every))
+    console.print(view().table(each, every))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -73,7 +74,47 @@ def test_the_worst_comes_first_and_the_fix_is_named() -> None:
 
 def test_what_follows_says_from_what() -> None:
     (norm,) = [f for f in FAULTY.findings if f.tensor == "layers.1.norm"]
-    assert (norm.cause, norm.fix) == ("follows from layers.0.q", None)
+    assert (norm.cause, norm.follows, norm.fix) == ("follows from layers.0.q", "layers.0.q", None)
+
+
+def test_a_fix_is_a_value() -> None:
+    own = [f for f in FAULTY.findings if f.tensor == "layers.0.q"]
+    step = Multiply(what="learning rate", exponent=-1.0)
+    assert {f.fix for f in own} == {Fix(tensor="layers.0.q", steps=(step,))}
+    both = explain(
+        [finding("q", "weight", 0.5, order=1), finding("q", "update", 1.0, order=1)],
+    )
+    assert {str(f.fix) for f in both} == {
+        "multiply the initial weights by width^-0.5 and the learning rate by width^-1"
+    }
+    (gradient,) = explain([finding("q", "grad_output", -0.5, order=1)])
+    step = Multiply(what="gradient", exponent=0.5)
+    assert gradient.fix == Fix(tensor="q", steps=(step,))
+
+
+def test_a_finding_is_one_sentence() -> None:
+    (failing,) = explain([finding("q", "update", 1.0, order=1)])
+    assert failing.sentence == (
+        "q update after 3 updates: width slope +1.00 (+0.95…+1.05), wanted -0.15…+0.15: "
+        "learning rate: multiply the learning rate by width^-1"
+    )
+
+
+def test_a_loss_that_is_not_finite_is_told_in_its_words() -> None:
+    diverged = NonFiniteFinding(
+        tensor="head",
+        kind="update",
+        verdict=Verdict.FAIL,
+        width=64,
+        seed=0,
+        step=1,
+        loss=float("nan"),
+        cause="the loss is nan after 1 updates at width 64, seed 0",
+        fix=Fix(tensor="head", steps=(Advice(text="lower --lr"),)),
+    )
+    failed = Result(command="coordcheck", settings={}, environment={}, findings=(diverged,))
+    assert shown(failed).splitlines() == [str(diverged.cause), "coordcheck: FAIL (1 FAIL)"]
+    assert "<td>lower --lr</td>" in page(failed, view(), {})
 
 
 def test_every_lists_each_finding_by_itself() -> None:
@@ -88,24 +129,22 @@ def test_a_tiny_window_keeps_the_verdicts(width: int) -> None:
 
 def test_nothing_judged_is_not_a_pass() -> None:
     empty = Result(command="coordcheck", settings={}, environment={}, findings=())
-    assert text.verdict(empty).plain == "coordcheck: INCONCLUSIVE (nothing judged)"
-    assert figures.coordcheck(empty) == {}
+    assert shown(empty).strip() == "coordcheck: INCONCLUSIVE (nothing judged)"
+    assert figures(empty) == {}
 
 
 def test_the_figure_is_a_png_and_the_same_each_time() -> None:
-    drawn = figures.coordcheck(FAULTY)
+    drawn = figures(FAULTY)
     assert drawn["coordcheck"].startswith(b"\x89PNG")
-    assert drawn == figures.coordcheck(FAULTY)
+    assert drawn == figures(FAULTY)
 
 
 def test_the_page_escapes_and_needs_no_network() -> None:
-    page = html.page(
-        FAULTY, columns=TELLINGS["coordcheck"].columns, figures={"x": b"png"}, caption=""
-    )
-    assert "m&lt;b&gt;" in page
-    assert "m<b>" not in page
-    assert not [url for url in ("http:", "https:", 'src="/') if url in page]
-    assert page.count("<tr>") >= len(FAULTY.findings)
+    html = page(FAULTY, view(), {"x": b"png"})
+    assert "m&lt;b&gt;" in html
+    assert "m<b>" not in html
+    assert not [url for url in ("http:", "https:", 'src="/') if url in html]
+    assert html.count("<tr>") >= len(FAULTY.findings)
 
 
 def test_json_is_strict_and_round_trips() -> None:
@@ -121,7 +160,3 @@ def test_json_is_strict_and_round_trips() -> None:
 def test_names_are_collapsed_over_layers() -> None:
     names = ["layers.0.q", "layers.11.q", "h2.x", "blocks.3"]
     assert collapse(names) == ["layers.*.q", "h2.x", "blocks.*"]
-
-
-def test_verdicts_have_their_exit_codes() -> None:
-    assert [verdict.exit_code for verdict in Verdict] == [0, 1, 3]

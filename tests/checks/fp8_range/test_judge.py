@@ -6,62 +6,66 @@ from typing import Any
 import pytest
 import torch
 
-from umup_diag.checks.fp8_range.format_fit import Limits
-from umup_diag.checks.fp8_range.judge import Question, RangeFinding, judge
-from umup_diag.checks.result import Result, Verdict
+from umup_diag.checks.fp8_range.finding import RangeFinding, range_findings
+from umup_diag.checks.fp8_range.format_fit import Flag
+from umup_diag.checks.fp8_range.judge import judge
+from umup_diag.checks.fp8_range.settings import RangeSettings
+from umup_diag.checks.result import NoteKind, Result, Verdict
 from umup_diag.numerics.block import SELF_SCALED, BlockCast
-from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.recording import Frame, Recording, TensorRecord
 from umup_diag.scaling.kinds import Kind
 
 NORMAL = torch.randn(4096, generator=torch.Generator().manual_seed(3)).clamp(-4, 4)
 
 
-def seen(name: str, x: torch.Tensor, kind: Kind = Kind.WEIGHT, **more: Any) -> TensorHistogram:
-    return TensorHistogram(tensor=name, kind=kind, order=0, histogram=CodeHistogram.of(x), **more)
+def tensor(name: str, x: torch.Tensor, kind: Kind = Kind.WEIGHT, **more: Any) -> TensorRecord:
+    return TensorRecord(tensor=name, kind=kind, statistics=CodeHistogram.of(x), **more)
 
 
-def ask(*snapshots: Snapshot, **question: Any) -> Result:
-    return judge(snapshots, Question(**question), settings={}, environment={})
+def judged(*frames: Frame, **settings: Any) -> Result:
+    recording = Recording(command="fp8-range", settings={}, environment={}, frames=frames)
+    return judge(recording, RangeSettings(**settings))
 
 
-def once(*tensors: TensorHistogram, **question: Any) -> Result:
-    return ask(Snapshot(step=None, tensors=tensors), **question)
+def once(*tensors: TensorRecord, **settings: Any) -> Result:
+    return judged(Frame(records=tensors), **settings)
 
 
 def findings(result: Result) -> list[RangeFinding]:
-    return [each for each in result.findings if isinstance(each, RangeFinding)]
+    assert len(range_findings(result)) == len(result.findings)
+    return range_findings(result)
 
 
 def test_overflow_and_underflow_fail_and_come_first() -> None:
     result = once(
-        seen("fits", NORMAL),
-        seen("low", NORMAL * 2.0**-5.5),
-        seen("small", NORMAL * 2.0**-12),
-        seen("large", NORMAL * 1000),
+        tensor("fits", NORMAL),
+        tensor("low", NORMAL * 2.0**-5.5),
+        tensor("small", NORMAL * 2.0**-12),
+        tensor("large", NORMAL * 1000),
     )
     assert [each.tensor for each in result.findings] == ["large", "small", "low", "fits"]
-    flags = [each.flag for each in findings(result)]
+    flags = [each.held_to.flag for each in findings(result)]
     assert flags == ["overflow", "underflow", "near_min_normal", "ok"]
     assert result.verdict is Verdict.FAIL
 
 
 def test_near_a_limit_fails_only_when_strict() -> None:
-    near = seen("near", torch.full((16,), 300.0))
+    near = tensor("near", torch.full((16,), 300.0))
     assert once(near).verdict is Verdict.PASS
     assert once(near, strict=True).verdict is Verdict.FAIL
-    assert once(seen("fits", NORMAL), strict=True).verdict is Verdict.PASS
+    assert once(tensor("fits", NORMAL), strict=True).verdict is Verdict.PASS
 
 
 def test_the_fix_names_the_format_or_the_scale() -> None:
     large, small, wide = findings(
         once(
-            seen("large", torch.full((16,), 1000.0)),
-            seen("small", NORMAL * 2.0**-18),
-            seen("wide", 2.0 ** torch.linspace(-40, 20, 999)),
+            tensor("large", torch.full((16,), 1000.0)),
+            tensor("small", NORMAL * 2.0**-18),
+            tensor("wide", 2.0 ** torch.linspace(-40, 20, 999)),
         )
     )
-    by_name = {each.tensor: each.fix for each in (large, small, wide)}
+    by_name = {each.tensor: str(each.fix) for each in (large, small, wide)}
     assert by_name["large"] == "cast it to E5M2 or scale it by 2^-3 before the cast"
     assert by_name["small"] == "scale it by 2^23 before the cast"
     assert by_name["wide"] == "keep it in higher precision"
@@ -69,37 +73,42 @@ def test_the_fix_names_the_format_or_the_scale() -> None:
 
 def test_gradients_are_held_to_e5m2_and_the_rest_to_e4m3() -> None:
     x = NORMAL * 2.0**-11
-    weight, gradient = findings(once(seen("w", x), seen("g", x, Kind.GRAD_OUTPUT)))
-    assert (weight.format, weight.flag) == ("E4M3FN", "underflow")
-    assert (gradient.format, gradient.flag) == ("E5M2", "ok")
-    assert gradient.beside[0]["flag"] == "underflow"
-    (alone,) = findings(once(seen("g", x, Kind.GRAD_OUTPUT), formats=("E4M3FN",)))
-    assert alone.flag == "underflow"
-    assert alone.beside == ()
+    weight, gradient = findings(once(tensor("w", x), tensor("g", x, Kind.GRAD_OUTPUT)))
+    assert (weight.held_to.format, weight.held_to.flag) == ("E4M3FN", "underflow")
+    assert (gradient.held_to.format, gradient.held_to.flag) == ("E5M2", "ok")
+    assert gradient.other_formats[0].flag is Flag.UNDERFLOW
+    (alone,) = findings(once(tensor("g", x, Kind.GRAD_OUTPUT), formats="e4m3fn"))
+    assert alone.held_to.flag is Flag.UNDERFLOW
+    assert alone.other_formats == ()
 
 
-def test_the_worst_moment_is_judged_and_its_first_step_told() -> None:
+def test_the_worst_moment_is_judged_and_its_first_step_kept() -> None:
     sizes = [1.0, 600.0, 700.0, 1.0]
-    result = ask(
+    result = judged(
         *(
-            Snapshot(step=10 * at, tensors=(seen("t", torch.full((8,), size)),))
+            Frame(step=10 * at, records=(tensor("t", torch.full((8,), size)),))
             for at, size in enumerate(sizes)
         )
     )
     (found,) = findings(result)
-    assert (found.flag, found.since, found.step, found.absmax) == ("overflow", 10, 20, 700.0)
+    assert (found.held_to.flag, found.since, found.step, found.absmax) == (
+        "overflow",
+        10,
+        20,
+        700.0,
+    )
     assert [step for step, _, _ in found.points] == [0, 10, 20, 30]
 
 
-def growth(octaves: float) -> list[Snapshot]:
+def growth(octaves: float) -> list[Frame]:
     return [
-        Snapshot(step=1000 * at, tensors=(seen("t", NORMAL * 2.0 ** (octaves * at)),))
+        Frame(step=1000 * at, records=(tensor("t", NORMAL * 2.0 ** (octaves * at)),))
         for at in range(5)
     ]
 
 
-def test_a_tensor_that_grows_is_told_when_it_leaves() -> None:
-    (found,) = findings(ask(*growth(0.5)))
+def test_a_tensor_that_grows_says_when_it_leaves() -> None:
+    (found,) = findings(judged(*growth(0.5)))
     ahead = found.crossing
     assert found.verdict is Verdict.PASS
     assert ahead is not None
@@ -108,19 +117,19 @@ def test_a_tensor_that_grows_is_told_when_it_leaves() -> None:
     assert ahead.crossing == pytest.approx(1000 * octaves / 0.5)
     assert found.cause is not None
     assert f"reaches the largest value at step {ahead.crossing:.0f} (" in found.cause
-    assert ask(*growth(0.5), strict=True).verdict is Verdict.FAIL
+    assert judged(*growth(0.5), strict=True).verdict is Verdict.FAIL
 
 
 def test_a_tensor_that_stays_or_shrinks_slowly_is_not_announced() -> None:
     for octaves in (0.0, 0.01):
-        (found,) = findings(ask(*growth(octaves), strict=True))
+        (found,) = findings(judged(*growth(octaves), strict=True))
         assert found.crossing is None
         assert found.verdict is Verdict.PASS
 
 
 def test_a_horizon_can_be_set() -> None:
-    assert findings(ask(*growth(0.5), horizon=9000))[0].crossing is None
-    assert findings(ask(*growth(0.5), horizon=10_000))[0].crossing is not None
+    assert findings(judged(*growth(0.5), horizon=9000))[0].crossing is None
+    assert findings(judged(*growth(0.5), horizon=10_000))[0].crossing is not None
 
 
 def test_block_formats_judge_what_they_flush() -> None:
@@ -129,28 +138,65 @@ def test_block_formats_judge_what_they_flush() -> None:
     beside = x.clone()
     beside[:, ::32] = 256.0
     tensors = [
-        seen(label, each, blocks={name: BlockCast.of([each], SELF_SCALED[name])})
+        tensor(label, each, blocks={name: BlockCast.of([each], SELF_SCALED[name])})
         for label, each in (("even", x), ("uneven", beside))
     ]
-    uneven, even = findings(once(*tensors, formats=(name, "E4M3FN")))
-    assert (uneven.flag, uneven.underflow_fraction) == ("underflow", 31 / 32)
-    assert (even.flag, even.sqnr_db) == ("ok", float("inf"))
-    assert even.best_scale_log2 is None
-    assert even.beside[0]["flag"] == "underflow"
+    uneven, even = findings(once(*tensors, formats=f"{name},e4m3fn"))
+    assert (uneven.held_to.flag, uneven.held_to.underflow_fraction) == ("underflow", 31 / 32)
+    assert (even.held_to.flag, even.held_to.sqnr_db) == ("ok", float("inf"))
+    assert even.held_to.best_scale_log2 is None
+    assert even.other_formats[0].flag is Flag.UNDERFLOW
 
 
 def test_nothing_and_zeros_and_nan() -> None:
     result = once(
-        seen("empty", torch.empty(0)),
-        seen("zeros", torch.zeros(9)),
-        seen("nan", torch.tensor([1.0, float("nan")])),
+        tensor("empty", torch.empty(0)),
+        tensor("zeros", torch.zeros(9)),
+        tensor("nan", torch.tensor([1.0, float("nan")])),
     )
-    flags = {each.tensor: each.flag for each in findings(result)}
+    flags = {each.tensor: each.held_to.flag for each in findings(result)}
     assert flags == {"empty": "ok", "zeros": "ok", "nan": "non_finite"}
-    assert "1 of the tensors have no elements." in result.notes
+    assert "Tensors without elements: 1." in map(str, result.notes)
     assert once().verdict is Verdict.INCONCLUSIVE
 
 
-def test_the_same_snapshots_give_the_same_result() -> None:
-    assert ask(*growth(0.3)) == ask(*growth(0.3))
-    assert Limits() == Limits()
+def test_the_same_frames_give_the_same_result() -> None:
+    assert judged(*growth(0.3)) == judged(*growth(0.3))
+
+
+def test_the_document_of_a_finding_is_flat() -> None:
+    (finding,) = findings(once(tensor("w", NORMAL * 1000)))
+    document = finding.document()
+    assert (document["format"], document["flag"], document["sqnr_db"]) == (
+        "E4M3FN",
+        "overflow",
+        finding.held_to.sqnr_db,
+    )
+    assert document["other_formats"][0]["flag"] == "ok"
+    assert document["fix"] == str(finding.fix)
+    assert "held_to" not in document
+
+
+def test_what_measuring_says_and_the_settings_reach_the_result() -> None:
+    recording = Recording(
+        command="record",
+        settings={"model": "m", "width": 64},
+        environment={"torch": "x"},
+        notes=[(NoteKind.NOT_JUDGED, "Not judged: 3 tensors.")],
+        frames=[Frame(records=(tensor("w", NORMAL),))],
+    )
+    result = judge(recording, RangeSettings(near=0.5, include=("w",)))
+    assert [(note.kind, note.text) for note in result.notes] == [
+        (NoteKind.NOT_JUDGED, "Not judged: 3 tensors.")
+    ]
+    assert result.environment == {"torch": "x"}
+    assert result.settings == {
+        "model": "m",
+        "width": 64,
+        "formats": None,
+        "underflow": 0.1,
+        "subnormal": 0.5,
+        "near": 0.5,
+        "horizon": None,
+        "strict": False,
+    }

@@ -4,13 +4,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from umup_diag.checks.fp8_range import figure as fp8_figures
-from umup_diag.checks.fp8_range import view as fp8_range
-from umup_diag.checks.fp8_range.judge import Question, judge
+from umup_diag.checks.fp8_range import figure
+from umup_diag.checks.fp8_range.finding import range_findings
+from umup_diag.checks.fp8_range.judge import judge
+from umup_diag.checks.fp8_range.settings import RangeSettings
+from umup_diag.checks.fp8_range.view import decibels, magnitude, share, table, view
 from umup_diag.checks.result import Result
-from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.numerics.histogram import CodeHistogram
-from umup_diag.report import folder as report
+from umup_diag.recording import Frame, Recording, TensorRecord
 from umup_diag.report import json
 from umup_diag.scaling.kinds import Kind
 
@@ -19,15 +20,15 @@ KINDS = (Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT)
 
 def result(layers: int = 3, steps: int = 4, scale: float = 1.0) -> Result:
     random = torch.Generator().manual_seed(0)
-    snapshots = [
-        Snapshot(
+    frames = [
+        Frame(
             step=100 * step,
-            tensors=tuple(
-                TensorHistogram(
+            records=tuple(
+                TensorRecord(
                     tensor=f"layers.{layer}.down",
                     kind=kind,
                     order=layer,
-                    histogram=CodeHistogram.of(
+                    statistics=CodeHistogram.of(
                         torch.randn(256, generator=random) * scale * 2.0 ** (step / 4)
                     ),
                 )
@@ -37,19 +38,24 @@ def result(layers: int = 3, steps: int = 4, scale: float = 1.0) -> Result:
         )
         for step in range(steps)
     ]
-    return judge(snapshots, Question(), settings={}, environment={})
+    return judged(frames)
 
 
-def shown(told: Result, *, every: bool = False, width: int = 100) -> str:
+def judged(frames: list[Frame]) -> Result:
+    recording = Recording(command="fp8-range", settings={}, environment={}, frames=frames)
+    return judge(recording, RangeSettings())
+
+
+def shown(answer: Result, *, every: bool = False, width: int = 100) -> str:
     console = Console(width=width, record=True, highlight=False, quiet=False)
     with console.capture() as caught:
-        console.print(fp8_range.fp8_range(told, every=every))
+        console.print(table(answer, every))
     return caught.get()
 
 
 def test_repeated_layers_share_a_row_and_all_lists_them() -> None:
-    told = result(layers=12, scale=2.0**-12)
-    short, long = shown(told), shown(told, every=True)
+    answer = result(layers=12, scale=2.0**-12)
+    short, long = shown(answer), shown(answer, every=True)
     assert "layers.*.down" in short
     assert "×12" in short
     assert "layers.7.down" not in short.partition("room:")[0]
@@ -58,9 +64,9 @@ def test_repeated_layers_share_a_row_and_all_lists_them() -> None:
 
 
 def test_what_fits_is_one_row_a_kind() -> None:
-    told = result(steps=1)
-    assert [f"3 {kind} ok" in shown(told) for kind in KINDS] == [True, True, True]
-    assert "fp8-range: PASS (9 PASS)" in shown(told)
+    answer = result(steps=1)
+    assert [f"3 {kind} ok" in shown(answer) for kind in KINDS] == [True, True, True]
+    assert "fp8-range: PASS (9 PASS)" in shown(answer)
 
 
 def test_lines_fit_the_terminal() -> None:
@@ -72,39 +78,72 @@ def test_lines_fit_the_terminal() -> None:
     [(0.0, "0"), (0.5, "50.0%"), (1.0, "100.0%"), (0.0012, "0.1%"), (2e-6, "2e-4%")],
 )
 def test_shares_never_read_as_zero_unless_they_are(value: float, text: str) -> None:
-    assert fp8_range.share(value) == text
+    assert share(value) == text
 
 
 def test_sizes_are_powers_of_two() -> None:
-    assert fp8_range.magnitude(0.5) == "2^-1.0"
-    assert fp8_range.magnitude(0.0) == "0"
-    assert fp8_range.magnitude(float("nan")) == "nan"
-    assert fp8_range.decibels(-0.3) == "0"
-    assert fp8_range.decibels(float("inf")) == "—"
+    assert magnitude(0.5) == "2^-1.0"
+    assert magnitude(0.0) == "0"
+    assert magnitude(float("nan")) == "nan"
+    assert decibels(-0.3) == "0"
+    assert decibels(float("inf")) == "—"
 
 
 def test_pictures_are_the_same_bytes_each_time_and_none_where_there_is_nothing() -> None:
-    told = result()
-    for draw in (fp8_figures.spans, fp8_figures.through_training, fp8_figures.headroom):
-        png = draw(told)
+    answer = result()
+    for draw in (figure.spans, figure.through_training, figure.headroom):
+        png = draw(answer)
         assert png is not None
-        assert png == draw(told)
+        assert png == draw(answer)
     single = result(steps=1)
-    assert fp8_figures.spans(single) is not None
-    assert fp8_figures.through_training(single) is None
-    assert fp8_figures.headroom(single) is None
-    nothing = judge([], Question(), settings={}, environment={})
-    assert fp8_figures.spans(nothing) is None
+    assert figure.spans(single) is not None
+    assert figure.through_training(single) is None
+    assert figure.headroom(single) is None
+    nothing = judged([])
+    assert figure.spans(nothing) is None
 
 
 def test_many_tensors_share_bars() -> None:
-    assert fp8_figures.spans(result(layers=fp8_figures.MOST_BARS + 1, steps=1)) is not None
+    assert figure.spans(result(layers=figure.MOST_BARS + 1, steps=1)) is not None
 
 
 def test_the_report_has_every_column() -> None:
-    told = result()
-    telling = report.TELLINGS["fp8-range"]
-    for finding in told.findings:
-        for column in telling.columns.values():
-            assert column(finding) if callable(column) else hasattr(finding, column)
-    assert '"flag": "' in json.dumps(told)
+    answer = result()
+    for finding in answer.findings:
+        assert all(isinstance(column(finding), str) for column in view().columns.values())
+    assert '"flag": "' in json.dumps(answer)
+
+
+def test_tensors_with_the_same_fix_share_its_line_and_its_range_of_scales() -> None:
+    tensors = [
+        TensorRecord(
+            tensor=name,
+            kind=Kind.WEIGHT,
+            statistics=CodeHistogram.of(torch.full((64,), value)),
+        )
+        for name, value in (("a", 2.0**9), ("b", 2.0**12), ("c", 2.0**-30))
+    ]
+    lines = shown(judged([Frame(records=tuple(tensors))])).splitlines()
+    at = lines.index("cast it to E5M2 or scale it by 2^-5 … 2^-2 before the cast:")
+    assert lines[at + 1].split() == ["b", "(weight),", "a", "(weight)"]
+    assert lines[lines.index("scale it by 2^37 before the cast:") + 1].split() == ["c", "(weight)"]
+
+
+def test_what_leaves_the_range_is_said_by_the_forecast() -> None:
+    frames = [
+        Frame(
+            step=1000 * at,
+            records=(
+                TensorRecord(
+                    tensor="t",
+                    kind=Kind.WEIGHT,
+                    statistics=CodeHistogram.of(torch.full((64,), 2.0**at)),
+                ),
+            ),
+        )
+        for at in range(5)
+    ]
+    answer = judged(frames)
+    (finding,) = range_findings(answer)
+    assert finding.crossing is not None
+    assert f"  t (weight): {finding.crossing.words}" in shown(answer, width=200)

@@ -6,14 +6,29 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from umup_diag.checks.result import Result, Verdict
-from umup_diag.checks.scale_law.judge import judge_scale_law
-from umup_diag.checks.scale_law.law_fit import Measurements
-from umup_diag.checks.scale_law.view import scale_law_findings
+from umup_diag.checks.result import NoteKind, Result, Verdict
+from umup_diag.checks.scale_law.finding import scale_law_findings
+from umup_diag.checks.scale_law.judge import judge as judge_recording
+from umup_diag.checks.scale_law.settings import ScaleLawSettings
+from umup_diag.recording import Frame, Moments, Recording, TensorRecord
 from umup_diag.scaling.quadrature import silu_rms
-from umup_diag.scaling.scale_laws import gated_silu_scale
+from umup_diag.scaling.scale_laws import LAWS
 
 ALPHAS = tuple(2.0**i for i in range(-6, 7))
+
+
+def gated_silu_scale(alpha: float) -> float:
+    return LAWS["gated-silu"](alpha=alpha)
+
+
+def recording_of(op: str, frames: list[Frame]) -> Recording:
+    return Recording(
+        command="scale-law",
+        settings={"op": op},
+        environment={},
+        notes=[("caution", "The op ignores beta.")],
+        frames=frames,
+    )
 
 
 def judge(
@@ -26,16 +41,24 @@ def judge(
 ) -> Result:
     rng = np.random.default_rng(0)
     measured = {
-        name: Measurements(
-            points=tuple({"alpha": a} for a in alphas),
-            rms=np.array([f(a) * np.exp(rng.normal(0, noise)) for a in alphas]),
-            relative_error=np.full(len(alphas), noise),
-        )
+        name: [f(a) * np.exp(rng.normal(0, noise)) for a in alphas]
         for name, f in {"output": law, **gradients}.items()
     }
-    return judge_scale_law(
-        op=op, measured=measured, parameters=["alpha"], settings={}, environment={}
-    )
+    frames = [
+        Frame(
+            point={"alpha": alpha},
+            records=tuple(
+                TensorRecord(
+                    tensor=op,
+                    kind=kind,
+                    statistics=Moments(count=16, rms=rms[place], relative_error=noise),
+                )
+                for kind, rms in measured.items()
+            ),
+        )
+        for place, alpha in enumerate(alphas)
+    ]
+    return judge_recording(recording_of(op, frames), ScaleLawSettings(op=op))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +96,7 @@ def test_too_few_points_are_inconclusive(alphas: tuple[float, ...]) -> None:
     (finding,) = scale_law_findings(result)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert finding.fix is not None
-    assert "points" in finding.fix
+    assert "points" in str(finding.fix)
 
 
 def test_noise_beyond_the_tolerance_is_inconclusive() -> None:
@@ -81,8 +104,13 @@ def test_noise_beyond_the_tolerance_is_inconclusive() -> None:
 
 
 def test_nothing_measured_is_inconclusive() -> None:
-    empty = judge_scale_law(op="x:y", measured={}, parameters=[], settings={}, environment={})
+    empty = judge_recording(recording_of("x:y", []), ScaleLawSettings(op="x:y"))
     assert empty.verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_measuring_has_to_say_comes_first() -> None:
+    first, *_ = judge(silu_rms, op="gated-silu").notes
+    assert (first.kind, first.text) == (NoteKind.CAUTION, "The op ignores beta.")
 
 
 def test_published_and_exact_laws_stand_beside_the_fit() -> None:
@@ -93,7 +121,7 @@ def test_published_and_exact_laws_stand_beside_the_fit() -> None:
     assert published.verdict is Verdict.PASS
     assert published.worst_error == pytest.approx(-0.0057, abs=0.0012)
     assert not exact.rejected
-    assert any("off by at most -0.57%" in note for note in result.notes)
+    assert any("off by at most -0.57%" in note.text for note in result.notes)
 
 
 def test_a_wrong_published_law_does_not_change_the_verdict() -> None:
@@ -106,14 +134,15 @@ def test_a_wrong_published_law_does_not_change_the_verdict() -> None:
 
 def test_a_small_gradient_is_reported() -> None:
     result = judge(lambda a: 1.0, gradients={"gradient of q": lambda a: 0.1})
-    assert any("gradient of q is far below unit" in note for note in result.notes)
-    assert judge(lambda a: 1.0, gradients={"gradient of q": lambda a: 0.9}).notes == ()
+    assert any("gradient of q is far below unit" in note.text for note in result.notes)
+    near_unit = judge(lambda a: 1.0, gradients={"gradient of q": lambda a: 0.9})
+    assert [note.kind for note in near_unit.notes] == [NoteKind.CAUTION]  # the recording's own
 
 
 def test_a_zero_gradient_is_a_remark_and_not_a_law() -> None:
     result = judge(lambda a: 1.0, gradients={"gradient of x": lambda a: 0.0})
     assert [finding.kind for finding in result.findings] == ["output"]
-    assert any("gradient of x is zero everywhere" in note for note in result.notes)
+    assert any("gradient of x is zero everywhere" in note.text for note in result.notes)
 
 
 def test_a_gradient_that_is_zero_at_some_points_fails() -> None:

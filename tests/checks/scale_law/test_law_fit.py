@@ -11,10 +11,11 @@ from umup_diag.checks.scale_law.law_fit import (
     fit_family,
     fit_worst_error,
 )
-from umup_diag.scaling.interpolation import Family, Limit, parameter
+from umup_diag.scaling.interpolation import LawFamily, Limit, parameter
+from umup_diag.scaling.scale_laws import Source
 
 ALPHA = parameter("alpha")
-FAMILY = Family(upper=Limit(), lower=Limit(), ratios=(ALPHA,))
+FAMILY = LawFamily(upper=Limit(), lower=Limit(), ratios=(ALPHA,))
 TRUTH = {"upper": 0.9, "lower": 0.2, "c": 3.0, "k": -1.5}
 ALPHAS = 2.0 ** np.arange(-8, 9)
 
@@ -29,7 +30,8 @@ def synthetic(noise: float, seed: int, alphas: np.ndarray = ALPHAS) -> Measureme
 
 
 def judged(measured: Measurements, log_sigma: np.ndarray, tolerance: float = 0.1) -> Assessment:
-    return assess(measured, log_sigma, law="it", source="here", expression="?", tolerance=tolerance)
+    here = Source("here", "this file")
+    return assess(measured, log_sigma, law="it", source=here, expression="?", tolerance=tolerance)
 
 
 def test_intervals_cover_the_constants_at_the_stated_rate() -> None:
@@ -81,7 +83,7 @@ def test_verdicts(factor: float, noise: float, verdict: Verdict) -> None:
 
 def test_a_wrong_family_reports_its_own_error() -> None:
     measured = synthetic(0.001, 3)
-    power_law = fit_family(measured, Family(upper=Limit(powers=(ALPHA,))))
+    power_law = fit_family(measured, LawFamily(upper=Limit(powers=(ALPHA,))))
     residual = power_law.log_sigma - measured.log_rms
     assert power_law.discrepancy == pytest.approx(np.std(residual), rel=0.1)
     assert power_law.discrepancy > 0.1
@@ -99,7 +101,7 @@ def test_noiseless_points_do_not_decide_alone_when_the_family_is_wrong() -> None
     errors = np.full(len(ALPHAS), 0.01)
     errors[:2] = 1e-5
     lopsided = Measurements(points=measured.points, rms=measured.rms, relative_error=errors)
-    family = Family(upper=Limit())
+    family = LawFamily(upper=Limit())
     constant = fit_family(lopsided, family).constants[0].value
     assert constant == pytest.approx(np.exp(np.mean(measured.log_rms)), rel=0.01)
 
@@ -118,7 +120,7 @@ def test_the_upper_limit_comes_first() -> None:
 
 
 def test_pinned_limits_stay_pinned() -> None:
-    known = Family(
+    known = LawFamily(
         upper=Limit(),
         lower=Limit(constant_free=False),
         ratios=(ALPHA,),

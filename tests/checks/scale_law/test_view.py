@@ -4,15 +4,23 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from umup_diag.checks.check import Workplace, run
 from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.checks.scale_law import SCALE_LAW
 from umup_diag.checks.scale_law.figure import figures
-from umup_diag.checks.scale_law.view import scale_law_findings, terminal
+from umup_diag.checks.scale_law.finding import scale_law_findings
+from umup_diag.checks.scale_law.settings import ScaleLawSettings
+from umup_diag.checks.scale_law.view import table
 from umup_diag.report import json as as_json
-from umup_diag.scale_law_check import scale_law
+
+
+def scale_law(op: str, *, out: Path, **settings: Any) -> Result:
+    return run(SCALE_LAW, ScaleLawSettings(op=op, **settings), Workplace(out=out))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +41,7 @@ def attention(out: Path) -> Result:
 
 def text_of(result: Result, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(terminal(result), crop=False)
+    console.print(table(result), crop=False)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -48,7 +56,7 @@ def test_the_pasted_line_is_the_fitted_law(silu: Result) -> None:
     assert callable(law)
     finding = next(f for f in scale_law_findings(silu) if f.kind == "output")
     assert finding.fitted is not None
-    for point, sigma in zip(finding.measured.points, finding.fitted.predicted, strict=True):
+    for point, sigma in zip(finding.measurements.points, finding.fitted.predicted, strict=True):
         assert law(**point) == pytest.approx(sigma, rel=1e-3)
 
 
@@ -89,4 +97,4 @@ def test_a_result_of_another_check_is_refused() -> None:
     other = Finding(tensor="x", kind="output", verdict=Verdict.PASS)
     result = Result(command="coordcheck", settings={}, environment={}, findings=(other,))
     with pytest.raises(TypeError, match="not a scale-law finding"):
-        terminal(result)
+        table(result)

@@ -10,12 +10,17 @@ import torch
 
 import reference_model
 from tests.checks.coordcheck.planted_faults import SEEN, UNSEEN, Fault, subject
-from umup_diag.checks.result import Result, Verdict
-from umup_diag.checks.unit_scale.judge import ScaleException, ScaleFinding, judge, judge_rows
+from umup_diag.checks.result import Note, NoteKind, Result, Verdict
+from umup_diag.checks.unit_scale.exceptions import ScaleException
+from umup_diag.checks.unit_scale.judge import ScaleFinding, judge
+from umup_diag.checks.unit_scale.measure import record
+from umup_diag.checks.unit_scale.settings import UnitScaleSettings
 from umup_diag.errors import InputError
-from umup_diag.measure.init_pass import InitRow, InitSettings, record
 from umup_diag.measure.subject import Subject
+from umup_diag.recording import Frame, Moments, Recording, TensorRecord
+from umup_diag.recording.wiring import Wiring
 from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.roles import Fans
 
 
 def check(
@@ -28,19 +33,13 @@ def check(
     build: Mapping[str, Any] | None = None,
 ) -> Result:
     build = build or {}
-    settings = InitSettings(
-        model="it",
-        build=build,
-        width=(width,),
-        seeds=seeds,
-        batches=1,
-        batch_size=32,
-        seq_len=8,
-        seed=seed,
-    )
+    settings = UnitScaleSettings(width=(width,), seeds=seeds, batches=1, seed=seed)
     tested = Subject(name="it", build=lambda at: offer.build(at, **build), loss=offer.loss)
-    extra = {"tolerance": math.sqrt(2), "exceptions": []}
-    return judge(record(tested, settings, tmp_path, device=torch.device("cpu"), extra=extra))
+    recording = Recording.create(
+        tmp_path, command="unit-scale", settings=settings.encode(), environment={}
+    )
+    record(tested, settings, recording, device=torch.device("cpu"))
+    return judge(recording, settings)
 
 
 def failing(result: Result) -> list[tuple[str, str]]:
@@ -83,7 +82,7 @@ def test_a_fault_in_one_layer_is_first_named_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-def test_what_it_cannot_see_passes_or_is_told_nothing_of(name: str, tmp_path: Path) -> None:
+def test_what_it_cannot_see_passes(name: str, tmp_path: Path) -> None:
     """Held to what the table says: were it to see one, the table would have to be mended."""
     fault, _, _ = UNSEEN[name]
     healthy = Fault(plant=lambda _: None, alpha_residual=fault.alpha_residual)
@@ -128,79 +127,98 @@ def test_umup_passes_at_any_hyperparameter(name: str, value: float, tmp_path: Pa
     assert result.verdict is Verdict.PASS, result.findings[:3]
 
 
-def row(rms: float = 1.0, **fields: Any) -> InitRow:
-    given: dict[str, Any] = {
-        "width": 128,
-        "seed": 0,
-        "step": 0,
-        "batch": 0,
-        "tensor": "layers.0.up",
-        "kind": Kind.INPUT,
-        "order": 0,
-        "fan_in": 4,
-        "fan_out": 4,
-        "head_dim": None,
-        "count": 10,
-        "rms": rms,
-        "absmax": rms,
-        "nonfinite": 0,
-        "expected_low": 1.0,
-        "expected_high": 1.0,
-        "because": None,
-    }
-    return InitRow(**{**given, **fields})
+READOUT = "head"
+UNWIRED = Wiring(readouts=(READOUT,), consumers={}, shares={}, pooled={}, calls=())
 
 
-def one(*rows: InitRow, **options: Any) -> ScaleFinding:
-    findings, _ = judge_rows(rows, **options)
-    (finding,) = findings
+def record_of(
+    rms: float = 1.0,
+    *,
+    tensor: str = "layers.0.up",
+    kind: Kind = Kind.INPUT,
+    order: int = 0,
+    fan_in: int | None = 4,
+    nonfinite_count: int = 0,
+) -> TensorRecord:
+    return TensorRecord(
+        tensor=tensor,
+        kind=kind,
+        order=order,
+        fans=Fans(fan_in=fan_in, fan_out=4),
+        statistics=Moments(count=10, rms=rms, absmax=rms, nonfinite_count=nonfinite_count),
+    )
+
+
+def judged(*records: TensorRecord, **settings: Any) -> Result:
+    """Of one model and one batch."""
+    return judged_frames(Frame(records=records, wiring=UNWIRED), **settings)
+
+
+def judged_frames(*frames: Frame, **settings: Any) -> Result:
+    recording = Recording(command="unit-scale", settings={}, environment={}, frames=frames)
+    return judge(recording, UnitScaleSettings(**settings))
+
+
+def one(result: Result) -> ScaleFinding:
+    (finding,) = result.findings
+    assert isinstance(finding, ScaleFinding)
     return finding
 
 
-def test_the_interval_decides() -> None:
-    def over_seeds(*rms: float) -> Verdict:
-        return one(*(row(each, seed=seed) for seed, each in enumerate(rms))).verdict
+def over_seeds(*rms: float) -> ScaleFinding:
+    frames = (
+        Frame(point={"width": 128, "seed": seed}, records=(record_of(each),), wiring=UNWIRED)
+        for seed, each in enumerate(rms)
+    )
+    return one(judged_frames(*frames))
 
-    assert over_seeds(1.0, 1.01, 0.99) is Verdict.PASS
-    assert over_seeds(1.9, 2.0, 2.1) is Verdict.FAIL
-    assert over_seeds(0.5, 1.0, 2.0) is Verdict.INCONCLUSIVE
-    assert over_seeds(1.0) is Verdict.INCONCLUSIVE
-    assert one(row(1.0), alone=True).verdict is Verdict.PASS
+
+def test_the_interval_decides() -> None:
+    assert over_seeds(1.0, 1.01, 0.99).verdict is Verdict.PASS
+    assert over_seeds(1.9, 2.0, 2.1).verdict is Verdict.FAIL
+    assert over_seeds(0.5, 1.0, 2.0).verdict is Verdict.INCONCLUSIVE
+    assert over_seeds(1.0).verdict is Verdict.INCONCLUSIVE
+    assert over_seeds(1e-300, 1e300).verdict is Verdict.INCONCLUSIVE
+    assert one(judged(record_of(1.0))).verdict is Verdict.PASS
 
 
 def test_the_interval_is_students() -> None:
-    logs = (0.1, 0.2, 0.3)
-    finding = one(*(row(2**log, seed=seed) for seed, log in enumerate(logs)))
+    finding = over_seeds(*(2**log for log in (0.1, 0.2, 0.3)))
     half = 4.302653 * 0.1 / math.sqrt(3)
     assert finding.interval == pytest.approx((2 ** (0.2 - half), 2 ** (0.2 + half)), rel=1e-6)
 
 
 def test_the_fix_is_the_factor_that_corrects() -> None:
-    finding = one(row(0.25, expected_low=0.5, expected_high=0.5), alone=True)
+    """Of a readout's output, which is to be at 1/√4."""
+    finding = one(judged(record_of(0.25, tensor=READOUT, kind=Kind.OUTPUT)))
+    assert finding.expected == pytest.approx(0.5)
     assert finding.factor == pytest.approx(2)
-    assert finding.fix == "multiply its input by 2"
+    assert str(finding.fix) == "multiply the forward multiplier by 2"
 
 
 def test_zero_and_non_finite_fail() -> None:
-    assert one(row(0.0), alone=True).cause == "zero at init"
-    broken = one(row(1.0, nonfinite=3), alone=True)
+    assert one(judged(record_of(0.0))).cause == "zero at init"
+    broken = one(judged(record_of(1.0, nonfinite_count=3)))
     assert (broken.verdict, broken.cause) == (Verdict.FAIL, "not finite")
 
 
 def test_a_bias_of_zeros_is_not_judged() -> None:
-    findings, notes = judge_rows([row(0.0, kind=Kind.WEIGHT, fan_in=None)], alone=True)
-    assert not findings
-    assert notes == ["Not judged: layers.0.up: zero at init."]
+    result = judged(record_of(0.0, kind=Kind.WEIGHT, fan_in=None))
+    assert not result.findings
+    assert result.notes == (
+        Note(kind=NoteKind.NOT_JUDGED, text="Not judged: layers.0.up: zero at init."),
+    )
 
 
 def test_causes_run_forward_then_backward_and_what_follows_is_said_to() -> None:
-    rows = [
-        row(9.0, tensor=tensor, order=order, kind=kind)
-        for tensor, order in (("a", 0), ("b", 1))
-        for kind in (Kind.GRAD_OUTPUT, Kind.OUTPUT, Kind.INPUT)
-    ]
-    findings, _ = judge_rows(rows, alone=True)
-    assert [(f.tensor, str(f.kind)) for f in findings] == [
+    result = judged(
+        *(
+            record_of(9.0, tensor=tensor, order=order, kind=kind)
+            for tensor, order in (("a", 0), ("b", 1))
+            for kind in (Kind.GRAD_OUTPUT, Kind.OUTPUT, Kind.INPUT)
+        )
+    )
+    assert [(f.tensor, str(f.kind)) for f in result.findings] == [
         ("a", "input"),
         ("a", "output"),
         ("b", "input"),
@@ -208,42 +226,57 @@ def test_causes_run_forward_then_backward_and_what_follows_is_said_to() -> None:
         ("b", "grad_output"),
         ("a", "grad_output"),
     ]
-    assert [f.cause for f in findings if f.fix is None] == [
-        "follows from input of a",
-        "follows from input of b",
-        "follows from grad_output of b",
+    assert [(f.follows, f.cause) for f in result.findings if f.fix is None] == [
+        ("a", "follows from input of a"),
+        ("b", "follows from input of b"),
+        ("b", "follows from grad_output of b"),
     ]
 
 
 def test_another_factor_has_a_cause_of_its_own() -> None:
-    rows = [
-        row(rms, tensor=tensor, order=order, kind=Kind.GRAD_OUTPUT)
-        for tensor, order, rms in (("a", 0, 64.0), ("b", 1, 9.0))
-    ]
-    findings, _ = judge_rows(rows, alone=True)
-    assert all(finding.fix for finding in findings)
+    result = judged(
+        *(
+            record_of(rms, tensor=tensor, order=order, kind=Kind.GRAD_OUTPUT)
+            for tensor, order, rms in (("a", 0, 64.0), ("b", 1, 9.0))
+        )
+    )
+    assert all(finding.fix and not finding.follows for finding in result.findings)
 
 
 def test_an_exception_takes_the_place_of_theory_until_it_is_stale() -> None:
     accepted = ScaleException(tensor="layers.*", kind="input", low=8.0, high=10.0, reason="so")
-    finding = one(row(9.0), alone=True, exceptions=[accepted])
+    finding = one(judged(record_of(9.0), exceptions=[accepted]))
     assert (finding.verdict, finding.exception) == (Verdict.PASS, "so")
-    assert one(row(11.0), alone=True, exceptions=[accepted]).verdict is Verdict.FAIL
-    _, notes = judge_rows([row(1.0)], alone=True, exceptions=[accepted])
-    assert notes == [
+    assert one(judged(record_of(11.0), exceptions=[accepted])).verdict is Verdict.FAIL
+    (note,) = judged(record_of(1.0), exceptions=[accepted]).notes
+    assert note.kind is NoteKind.STALE_EXCEPTION
+    assert str(note) == (
         "Stale exception layers.*:input: every tensor that it covers passes without it. Remove it."
-    ]
+    )
     gone = ScaleException(tensor="lm_head", low=0.0, high=1.0, reason="so")
-    _, notes = judge_rows([row(1.0)], alone=True, exceptions=[gone])
-    assert notes == ["Stale exception lm_head: no tensor has that name. Remove it."]
+    (note,) = judged(record_of(1.0), exceptions=[gone]).notes
+    assert str(note) == "Stale exception lm_head: no tensor has that name. Remove it."
 
 
 @pytest.mark.parametrize("tolerance", [1.0, 0.5, math.inf, math.nan])
 def test_a_tolerance_is_a_factor(tolerance: float) -> None:
-    with pytest.raises(InputError, match="factor above 1"):
-        judge_rows([row()], tolerance=tolerance)
+    with pytest.raises(InputError, match=r"not in the range x>1"):
+        UnitScaleSettings(tolerance=tolerance)
 
 
 def test_an_exception_is_a_range() -> None:
     with pytest.raises(InputError, match=r"head:output.*empty or negative"):
         ScaleException(tensor="head", kind="output", low=2.0, high=1.0, reason="so")
+
+
+def test_a_recording_gives_the_same_result_when_it_is_read_again(tmp_path: Path) -> None:
+    exception = ScaleException(tensor="head", low=0.0, high=9.0, reason="so")
+    settings = UnitScaleSettings(width=(64,), seeds=2, batches=1, exceptions=(exception,))
+    recording = Recording.create(
+        tmp_path, command="unit-scale", settings=settings.encode(), environment={}
+    )
+    umup = reference_model.umup
+    tested = Subject(name="it", build=umup.build, loss=umup.loss)
+    record(tested, settings, recording, device=torch.device("cpu"))
+    again = Recording.load(tmp_path)
+    assert judge(again, UnitScaleSettings.decode(again.settings)) == judge(recording, settings)

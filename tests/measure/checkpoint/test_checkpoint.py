@@ -7,11 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 from tests.planted import PLANTED, SAVERS, tensors
-from umup_diag.checks.fp8_range.format_fit import Limits, fit
+from umup_diag.checks.fp8_range.format_fit import fit
+from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.errors import InputError
+from umup_diag.measure.checkpoint import regular_file
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint, StoredTensor, in_order, select
-from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.open import open_checkpoint
 from umup_diag.measure.checkpoint.scan import scan
+from umup_diag.numerics.histogram import CodeHistogram
 
 DTYPES = [torch.bfloat16, torch.float32, torch.float64, torch.float16]
 
@@ -24,12 +27,12 @@ def test_every_format_is_judged_exactly_as_constructed(
     content = tensors(dtype)
     path = SAVERS[saver](tmp_path, content)
     selection = select(open_checkpoint(path))
-    seen = {each.tensor: each for each in scan(selection.tensors).tensors}
-    assert seen.keys() == PLANTED.keys()
+    records = {record.tensor: record for record in scan(selection.tensors).records}
+    assert records.keys() == PLANTED.keys()
     for name, planted in PLANTED.items():
-        histogram = seen[name].histogram
-        found = fit(seen[name], "E4M3FN", Limits())
-        assert found.flag.label == planted.flag, name
+        histogram = records[name].histogram
+        found = fit(records[name], "E4M3FN", RangeSettings())
+        assert found.flag == planted.flag, name
         assert histogram.count == content[name].numel()
         nonzero = histogram.nonzero_count
         assert found.underflow_fraction == (planted.underflow / nonzero if nonzero else 0.0), name
@@ -37,12 +40,12 @@ def test_every_format_is_judged_exactly_as_constructed(
         assert found.overflow_fraction == (planted.overflow / nonzero if nonzero else 0.0), name
 
 
-def test_the_notes_say_what_was_left_out(tmp_path: Path) -> None:
+def test_the_selection_says_what_was_left_out(tmp_path: Path) -> None:
     path = SAVERS["torch"](tmp_path, tensors(torch.bfloat16))
-    notes = " ".join(select(open_checkpoint(path)).notes)
-    assert "1 tensor of optimizer state" in notes
-    assert "1 tensor of fewer than two dimensions" in notes
-    assert "1 tensor of integers" in notes
+    left_out = " ".join(select(open_checkpoint(path)).left_out)
+    assert "1 tensor of optimizer state" in left_out
+    assert "1 tensor of fewer than two dimensions" in left_out
+    assert "1 tensor of integers" in left_out
 
 
 def test_include_takes_what_is_left_out_and_exclude_wins(tmp_path: Path) -> None:
@@ -70,11 +73,11 @@ def test_scales_of_float8_tensors_are_not_judged_and_said_so(tmp_path: Path) -> 
     selection = select(open_checkpoint(tmp_path / "x.safetensors"))
     names = {tensor.name for tensor in selection.tensors}
     assert names == {"a.weight", "b.weight", "b.logit_scale"}  # b has no FP8 to scale
-    assert any("stored in FP8" in note for note in selection.notes)
-    assert any("2 tensors that are scales" in note for note in selection.notes)
+    assert any("stored in FP8" in caution for caution in selection.cautions)
+    assert any("2 tensors that are scales" in reason for reason in selection.left_out)
     stored = [tensor for tensor in selection.tensors if tensor.name == "a.weight"]
-    (seen,) = (each.histogram for each in scan(stored).tensors)
-    assert seen.absmax == float(codes.float().abs().max())
+    (record,) = scan(stored).records
+    assert record.statistics.absmax == float(codes.float().abs().max())
 
 
 @pytest.mark.parametrize(
@@ -83,8 +86,8 @@ def test_scales_of_float8_tensors_are_not_judged_and_said_so(tmp_path: Path) -> 
 def test_every_float8_is_read(tmp_path: Path, dtype: torch.dtype) -> None:
     stored = (torch.rand(16, 16) + 0.5).to(dtype)
     torch.save({"w": stored}, tmp_path / "x.pt")
-    (seen,) = scan(select(open_checkpoint(tmp_path / "x.pt"), include=["*"]).tensors).tensors
-    assert seen.histogram.absmax == float(stored.float().max())
+    (record,) = scan(select(open_checkpoint(tmp_path / "x.pt"), include=["*"]).tensors).records
+    assert record.statistics.absmax == float(stored.float().max())
 
 
 def test_a_header_that_is_not_padded_leaves_tensors_unaligned(tmp_path: Path) -> None:
@@ -93,13 +96,11 @@ def test_a_header_that_is_not_padded_leaves_tensors_unaligned(tmp_path: Path) ->
     numbers = torch.arange(6, dtype=torch.float32)
     raw = len(header).to_bytes(8, "little") + header + numbers.numpy().tobytes()
     (tmp_path / "x.safetensors").write_bytes(raw)
-    (seen,) = scan(select(open_checkpoint(tmp_path / "x.safetensors")).tensors).tensors
-    assert seen.histogram == type(seen.histogram).of(numbers)
+    (record,) = scan(select(open_checkpoint(tmp_path / "x.safetensors")).tensors).records
+    assert record.histogram == CodeHistogram.of(numbers)
 
 
 def test_large_tensors_come_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from umup_diag.measure.checkpoint import regular_file
-
     monkeypatch.setattr(regular_file, "PIECE_BYTES", 1000)
     whole = torch.randn(50, 40)
     for saver in SAVERS:
@@ -113,8 +114,8 @@ def test_large_tensors_come_in_pieces(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_expanded_tensors_are_counted_as_stored(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(3, 1).expand(3, 1000)}, tmp_path / "x.pt")
-    (seen,) = scan(select(open_checkpoint(tmp_path / "x.pt")).tensors).tensors
-    assert seen.histogram.count == 3
+    (record,) = scan(select(open_checkpoint(tmp_path / "x.pt")).tensors).records
+    assert record.statistics.count == 3
 
 
 def _checkpoint(name: str) -> Checkpoint:

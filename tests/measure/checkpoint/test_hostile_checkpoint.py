@@ -16,7 +16,7 @@ from safetensors.torch import save
 from tests.planted import SAVERS, tensors
 from umup_diag.errors import InputError
 from umup_diag.measure.checkpoint.checkpoint import select
-from umup_diag.measure.checkpoint.folder import open_checkpoint
+from umup_diag.measure.checkpoint.open import open_checkpoint
 from umup_diag.measure.checkpoint.scan import scan
 
 SMALL = {"a.weight": torch.randn(24, 24), "b.weight": torch.randn(24, 24)}

@@ -12,13 +12,14 @@ from umup_diag.measure.monte_carlo.attention_moments import AttentionMoments
 from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS, attention_by_autograd
 from umup_diag.measure.monte_carlo.estimate import (
     MeanSquares,
-    Point,
     Sampler,
     draw_seed,
     draws_needed,
+    estimate_grid,
     estimate_point,
-    measure,
 )
+from umup_diag.recording import Frame, Moments
+from umup_diag.recording.frame import Point
 from umup_diag.scaling.quadrature import EXACT
 from umup_diag.scaling.scale_laws import harmonic
 
@@ -30,11 +31,23 @@ class Gamma:
     """A sampler of known law: mean squares are 4 · Gamma(shape) / shape, so σ = 2."""
 
     shape: float = 2.0
+    name: str = "gamma"
     quantities: tuple[str, ...] = ("output",)
 
     def draw(self, point: Point, seeds: Sequence[int], device: torch.device) -> MeanSquares:
         draws = [np.random.default_rng(seed).gamma(self.shape) / self.shape for seed in seeds]
         return 4 * np.array(draws)[:, None]
+
+
+def moments(frame: Frame) -> list[Moments]:
+    statistics = [record.statistics for record in frame.records]
+    assert all(isinstance(each, Moments) for each in statistics)
+    return [each for each in statistics if isinstance(each, Moments)]
+
+
+def error(estimate: Moments) -> float:
+    assert estimate.relative_error is not None
+    return estimate.relative_error
 
 
 @pytest.mark.parametrize("name", ["gated-silu", "attention", "softmax"])
@@ -44,13 +57,15 @@ def test_chunking_does_not_change_the_estimate(name: str) -> None:
         name, ATTENTION_POINT
     )
     runs = [
-        estimate_point(sampler, point, relative_error=0.01, seed=3, draws=40, draws_per_call=n)
+        moments(
+            estimate_point(sampler, point, relative_error=0.01, seed=3, draws=40, draws_per_call=n)
+        )
         for n in (1, 7, 40)
     ]
     for other in runs[1:]:
         for first, second in zip(runs[0], other, strict=True):
             assert second.rms == pytest.approx(first.rms, rel=1e-6)
-            assert second.relative_error == pytest.approx(first.relative_error, rel=1e-3, abs=1e-7)
+            assert error(second) == pytest.approx(error(first), rel=1e-3, abs=1e-7)
 
 
 def test_blocks_of_the_attention_matrix_do_not_change_the_estimate() -> None:
@@ -64,10 +79,13 @@ def test_blocks_of_the_attention_matrix_do_not_change_the_estimate() -> None:
 
 def test_a_points_numbers_do_not_depend_on_the_rest_of_the_grid() -> None:
     sampler = BUILTIN_OPS["silu"].sampler
-    alone = measure(sampler, [{"alpha": 2.0}], relative_error=0.01, seed=1)
-    grid = measure(sampler, [{"alpha": 1.0}, {"alpha": 2.0}], relative_error=0.01, seed=1)
-    assert grid[len(alone) :] == alone
-    assert measure(sampler, [{"alpha": 2.0}], relative_error=0.01, seed=2) != alone
+
+    def frames(alphas: Sequence[float], seed: int) -> list[str]:
+        grid = [{"alpha": alpha} for alpha in alphas]
+        return [repr(f) for f in estimate_grid(sampler, grid, relative_error=0.01, seed=seed)]
+
+    assert frames([1.0, 2.0], seed=1)[1:] == frames([2.0], seed=1)
+    assert frames([2.0], seed=2) != frames([2.0], seed=1)
 
 
 def test_seeds_differ_by_run_point_and_draw() -> None:
@@ -88,18 +106,19 @@ def test_the_pilot_fixes_the_number_of_draws() -> None:
 
 
 def test_the_wanted_error_is_reached() -> None:
-    (estimate,) = estimate_point(Gamma(), {}, relative_error=0.005, seed=0)
-    assert estimate.draws > 1000
+    (estimate,) = moments(estimate_point(Gamma(), {}, relative_error=0.005, seed=0))
+    assert estimate.count > 1000
     # The pilot's 16 draws know a spread to 1/√30, so the error to about 20 %.
-    assert 0.5 * 0.005 < estimate.relative_error < 2 * 0.005
+    assert 0.5 * 0.005 < error(estimate) < 2 * 0.005
 
 
 def test_error_bars_cover_the_truth_at_the_stated_rate() -> None:
     runs = 400
     inside = 0
     for seed in range(runs):
-        (estimate,) = estimate_point(Gamma(), {}, relative_error=0.1, seed=seed, draws=200)
-        inside += abs(estimate.rms / 2 - 1) < 1.96 * estimate.relative_error
+        frame = estimate_point(Gamma(), {}, relative_error=0.1, seed=seed, draws=200)
+        (estimate,) = moments(frame)
+        inside += abs(estimate.rms / 2 - 1) < 1.96 * error(estimate)
     # Binomial: 95 % ± 3 standard deviations of 400 runs.
     assert abs(inside / runs - 0.95) < 3 * np.sqrt(0.95 * 0.05 / runs)
 
@@ -112,32 +131,32 @@ def test_attention_moments_are_the_plain_monte_carlo(causal: bool) -> None:
     plain = estimate_point(
         attention_by_autograd(causal=causal), ATTENTION_POINT, relative_error=1, seed=9, draws=1000
     )
-    assert [e.quantity for e in closed] == [e.quantity for e in plain]
-    for first, second in zip(closed, plain, strict=True):
-        error = np.hypot(first.relative_error, second.relative_error)
-        assert error < 0.015
-        assert abs(first.rms / second.rms - 1) < 3.5 * error
+    assert [r.kind for r in closed.records] == [r.kind for r in plain.records]
+    for first, second in zip(moments(closed), moments(plain), strict=True):
+        both = np.hypot(error(first), error(second))
+        assert both < 0.015
+        assert abs(first.rms / second.rms - 1) < 3.5 * both
 
 
 def test_flat_attention_is_the_harmonic_limit() -> None:
     # Logits of standard deviation 1e-4: the mean square is H_s / s to 1e-8.
     point = {"seq_len": 128, "head_dim": 16, "alpha": 4e-4}
-    estimates = estimate_point(
+    output, _, _, value = estimate_point(
         AttentionMoments(causal=True), point, relative_error=1, seed=0, draws=2
-    )
-    assert estimates[0].rms == pytest.approx(np.sqrt(harmonic(128) / 128), rel=1e-5)
-    assert estimates[3].rms == estimates[0].rms
+    ).records
+    assert output.rms == pytest.approx(np.sqrt(harmonic(128) / 128), rel=1e-5)
+    assert value.rms == output.rms
 
 
 @pytest.mark.parametrize("op", ["gated-silu", "silu", "gelu", "relu"])
 def test_monte_carlo_agrees_with_quadrature_within_its_error_bars(op: str) -> None:
     grid = [{"alpha": 2.0**i} for i in range(-6, 7, 2)] if op != "relu" else [{}]
     sampler = BUILTIN_OPS[op].sampler
-    estimates = measure(sampler, grid, relative_error=0.001, seed=4)
     deviations = [
-        (e.rms / EXACT[op, e.quantity](**e.point) - 1) / e.relative_error
-        for e in estimates
-        if (op, e.quantity) in EXACT
+        (record.rms / EXACT[op, record.kind](**frame.point) - 1) / error(estimate)
+        for frame in estimate_grid(sampler, grid, relative_error=0.001, seed=4)
+        for record, estimate in zip(frame.records, moments(frame), strict=True)
+        if (op, record.kind) in EXACT
     ]
     judged = [quantity for quantity in sampler.quantities if quantity != "output (std)"]
     assert len(deviations) == len(grid) * len(judged)
@@ -152,11 +171,3 @@ def test_a_value_that_is_not_finite_is_named() -> None:
 
     with pytest.raises(InputError, match=r"output is NaN or infinite at alpha=0\.5"):
         estimate_point(Broken(), {"alpha": 0.5}, relative_error=0.1, seed=0)
-
-
-def test_progress_counts_points() -> None:
-    seen: list[tuple[int, int]] = []
-    measure(
-        Gamma(), [{"a": 1}, {"a": 2}], relative_error=0.5, progress=lambda *args: seen.append(args)
-    )
-    assert seen == [(1, 2), (2, 2)]

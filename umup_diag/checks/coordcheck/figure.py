@@ -1,9 +1,7 @@
-"""Pictures as PNG bytes."""
+"""The picture of a coord check: RMS against width."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from math import ceil
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,20 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from umup_diag.checks.coordcheck.finding import SlopeFinding
-from umup_diag.checks.result import Result, Verdict
+from umup_diag.checks.result import Result
+from umup_diag.checks.verdict import Verdict
+from umup_diag.report.figure import PALETTE, png, power_of_two
 from umup_diag.scaling.kinds import kind_order
 from umup_diag.scaling.roles import Role
 
-ROLE_COLOURS = dict(zip(Role, sns.color_palette("colorblind", len(Role)), strict=True))
+ROLE_COLOURS = dict(zip(Role, PALETTE, strict=False))
 COLUMNS = 4
 
 
-def coordcheck(result: Result) -> dict[str, bytes]:
+def figures(result: Result) -> dict[str, bytes]:
     """RMS against width, a panel per kind, a line per tensor; nothing where no slope was judged.
 
     Colours are roles; a thick line fails, a dashed one is the expected slope of its role, drawn
-    through the geometric mean of the role's tensors. The RMS of weights and updates is times the
-    layer's multiplier, that of weight gradients divided by it, as judged.
+    through the geometric mean of the role's tensors. As judged, the RMS of weights and updates is
+    multiplied by the layer's multiplier, and that of weight gradients divided by it.
     """
     findings = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
     panels = sorted({(finding.step, kind_order(finding.kind)) for finding in findings})
@@ -83,11 +83,6 @@ def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     ax.plot(2**x, 2**line, color=[0.6 * c for c in colour], linestyle="--", linewidth=1.2, zorder=3)
 
 
-def power_of_two(value: float, _: Any) -> str:
-    """Tick label of a logarithmic axis."""
-    return f"$2^{{{np.log2(value):g}}}$"
-
-
 def _title(result: Result) -> str:
     settings = result.settings
     return (
@@ -103,10 +98,3 @@ def _legend(figure: Figure, findings: Sequence[SlopeFinding]) -> None:
     if any(finding.verdict is Verdict.FAIL for finding in findings):
         handles.append(mpl.lines.Line2D([], [], color="0.35", linewidth=1.8, label="fails"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-
-
-def png(figure: Figure) -> bytes:
-    """The picture as a file; the same picture gives the same bytes."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=140, metadata={"Software": None})
-    return buffer.getvalue()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from umup_diag.checks.coordcheck.series import MULTIPLIER_POWER
 from umup_diag.checks.result import Finding
+from umup_diag.report.style import signed
 from umup_diag.scaling.kinds import Kind
 
 
@@ -36,15 +37,31 @@ class SlopeFinding(Finding):
     points: tuple[tuple[int, float], ...]
 
     @property
+    def slowest(self) -> float:
+        """The slope of the slowest predicted term."""
+        return self.accepted[0] + self.band
+
+    @property
     def deviation(self) -> float:
         """How far the slope lies beyond the prediction, signed; 0 between its two ends."""
-        slowest = self.accepted[0] + self.band
-        return max(self.slope - self.expected, 0.0) + min(self.slope - slowest, 0.0)
+        return max(self.slope - self.expected, 0.0) + min(self.slope - self.slowest, 0.0)
 
     @property
     def times_multiplier(self) -> int:
         """Power of the layer's multiplier in what is judged."""
         return MULTIPLIER_POWER.get(Kind(self.kind), 0)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The moment."""
+        return (f"after {self.step} updates" if self.step else "at init",)
+
+    @property
+    def measured(self) -> str:
+        """Slope, its interval, and what was accepted."""
+        low, high = map(signed, self.interval)
+        wanted = "…".join(map(signed, self.accepted))
+        return f"width slope {signed(self.slope)} ({low}…{high}), wanted {wanted}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from statistics import mean
-from typing import Any
 
+from umup_diag.checks.coordcheck import COORDCHECK
 from umup_diag.checks.coordcheck.causes import explain
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
-from umup_diag.checks.coordcheck.series import MULTIPLIER_POWER, Key, Sweep
-from umup_diag.checks.coordcheck.slopes import Series, Slope, fit
-from umup_diag.checks.result import Finding, Result, Verdict, equivalence
-from umup_diag.measure.recording import Recording
+from umup_diag.checks.coordcheck.series import MULTIPLIER_POWER, Key, RecordedSeries
+from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.coordcheck.slopes import Series, fit
+from umup_diag.checks.fix import Advice, Fix
+from umup_diag.checks.interval import Mean
+from umup_diag.checks.result import Finding, Note, NoteKind, Result
+from umup_diag.checks.verdict import Verdict, equivalence
+from umup_diag.recording import Recording
 from umup_diag.scaling import optimizers, schemes
 from umup_diag.scaling.kinds import Kind
-from umup_diag.scaling.predictions import Prediction, Theory
+from umup_diag.scaling.predictions import Prediction, WidthTheory
 from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import Family
+from umup_diag.scaling.schemes import UpdateRule
 
 #: How far a slope may lie from the prediction. Every rule that is got wrong in practice is wrong by
 #: half a power of width or a whole one, so a band must stay well below ½; and it must hold what a
@@ -31,101 +35,107 @@ _BANDS: Mapping[Kind, float] = {
     Kind.ATTENTION_LOGITS: 0.25,  # few heads, few tokens
 }
 #: Under SGD an update is a weight gradient, and no better known than one.
-BANDS: Mapping[Family, Mapping[Kind, float]] = {
-    Family.ADAM: _BANDS,
-    Family.SGD: {**_BANDS, Kind.UPDATE: 0.30, Kind.OUTPUT_CHANGE: 0.30},
+BANDS: Mapping[UpdateRule, Mapping[Kind, float]] = {
+    UpdateRule.ADAM: _BANDS,
+    UpdateRule.SGD: {**_BANDS, Kind.UPDATE: 0.30, Kind.OUTPUT_CHANGE: 0.30},
 }
 
 
-def judge(recording: Recording) -> Result:
-    """Judge a sweep.
+def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
+    """Judge a sweep: a run that diverged, or else every slope, worst first.
+
+    Args:
+        recording: of `umup_diag.checks.coordcheck.measure.sweep`.
+        settings: as `umup_diag.checks.coordcheck.measure.complete` leaves them.
 
     Raises:
         InputError: if the models differ in more than width, or do not change with it.
     """
-    settings = recording.settings
     findings: Sequence[Finding] = _non_finite(recording)
     if findings:
-        notes = ["Slopes are not judged: a loss is not finite."]
+        text = "Slopes are not judged: a loss is not finite."
+        notes = [Note(kind=NoteKind.NOT_JUDGED, text=text)]
     else:
-        findings, notes = _judge_slopes(Sweep.of(recording.rows), settings)
+        findings, notes = _judge_slopes(RecordedSeries.of(recording), settings)
     return Result(
-        command="coordcheck",
-        settings=settings,
-        environment={**recording.environment, "seed": settings["seed"]},
+        command=COORDCHECK.name,
+        settings=settings.encode(),
+        environment={**recording.environment, "seed": settings.seed},
         findings=tuple(findings),
         notes=tuple(notes),
     )
 
 
-def _judge_slopes(sweep: Sweep, settings: Mapping[str, Any]) -> tuple[Sequence[Finding], list[str]]:
-    roles = sweep.roles()
-    optimizer = settings["optimizer"]
-    theory = Theory(
-        scheme=schemes.get(settings["target"]),
-        family=optimizers.get(optimizer).family if optimizer else Family.ADAM,
-        head_dim_growth=sweep.head_dim_growth(),
+def _judge_slopes(
+    series: RecordedSeries, settings: CoordcheckSettings
+) -> tuple[Sequence[Finding], list[Note]]:
+    assert settings.target is not None
+    roles = series.roles()
+    rule = UpdateRule.ADAM
+    if settings.optimizer is not None:
+        rule = optimizers.get(settings.optimizer).update_rule
+    theory = WidthTheory(
+        scheme=schemes.get(settings.target),
+        update_rule=rule,
+        head_dim_growth=series.head_dim_growth(),
     )
     findings = []
     unjudged = {"has no dimension that grows": set[str](), "is zero at init": set[str]()}
-    for key in sweep.rms:
-        tensor, kind, step = key
-        role = Role.HIDDEN if kind is Kind.ATTENTION_LOGITS else roles[tensor]
+    for key in series.rms:
+        role = Role.HIDDEN if key.kind is Kind.ATTENTION_LOGITS else roles[key.tensor]
         if role is None:
-            unjudged["has no dimension that grows"].add(tensor)
-        elif step not in (0, settings["steps"]):
+            unjudged["has no dimension that grows"].add(key.tensor)
+        elif key.step not in (0, settings.steps):
             continue
-        elif _unknown(sweep, key, role):
-            unjudged["is zero at init"].add(tensor)
-        elif prediction := theory.predict(kind, role):
-            findings.append(_finding(sweep, key, role, prediction, theory))
+        elif _has_no_logarithm(series, key, role):
+            unjudged["is zero at init"].add(key.tensor)
+        elif prediction := theory.predict(key.kind, role):
+            findings.append(_finding(series, key, role, prediction, theory))
     return explain(findings), _notes(settings, unjudged)
 
 
-def _unknown(sweep: Sweep, key: Key, role: Role) -> bool:
+def _has_no_logarithm(series: RecordedSeries, key: Key, role: Role) -> bool:
     """Whether a series vanishes, or is to be multiplied by a multiplier that cannot be implied."""
-    tensor, kind, _ = key
-    if sweep.is_zero(key):
+    if series.is_zero(key):
         return True
-    matrix = role is not Role.VECTOR and kind in MULTIPLIER_POWER
-    return matrix and sweep.log_multiplier(tensor) is None
+    is_matrix = role is not Role.VECTOR and key.kind in MULTIPLIER_POWER
+    return is_matrix and series.log_multiplier(key.tensor) is None
 
 
 def _finding(
-    sweep: Sweep, key: Key, role: Role, prediction: Prediction, theory: Theory
+    series: RecordedSeries, key: Key, role: Role, prediction: Prediction, theory: WidthTheory
 ) -> SlopeFinding:
-    tensor, kind, step = key
-    power = MULTIPLIER_POWER.get(kind, 0)
-    if role is not Role.VECTOR:
-        prediction += power * theory.scheme.rows[role].multiplier
-    multiplier = sweep.log_multiplier(tensor) if power and role is not Role.VECTOR else None
-    series = sweep.log_rms(key, multiplier)
-    slope, band = fit(series), BANDS[theory.family][kind]
+    multiplier = None
+    if role is not Role.VECTOR and key.kind in MULTIPLIER_POWER:
+        prediction += MULTIPLIER_POWER[key.kind] * theory.scheme.rows[role].multiplier
+        multiplier = series.log_multiplier(key.tensor)
+    log_rms = series.log_rms(key, multiplier)
+    slope, band = fit(log_rms), BANDS[theory.update_rule][key.kind]
     accepted = (prediction.slowest - band, prediction.slope + band)
     verdict = equivalence((slope.low, slope.high), accepted)
     return SlopeFinding(
-        tensor=tensor,
-        kind=kind,
-        step=step,
+        tensor=key.tensor,
+        kind=key.kind,
+        step=key.step,
         role=role,
-        order=sweep.order[tensor],
+        order=series.order[key.tensor],
         slope=slope.mean,
         interval=(slope.low, slope.high),
         expected=prediction.slope,
         band=band,
         accepted=accepted,
         verdict=verdict,
-        cause=_settling(slope, accepted) if verdict is Verdict.INCONCLUSIVE else None,
-        points=_means(series),
+        cause=_how_to_settle(slope, accepted) if verdict is Verdict.INCONCLUSIVE else None,
+        points=_geometric_means(log_rms),
     )
 
 
-def _means(series: Series) -> tuple[tuple[int, float], ...]:
+def _geometric_means(series: Series) -> tuple[tuple[int, float], ...]:
     widths = sorted(next(iter(series.values())))
     return tuple((w, 2 ** mean(points[w] for points in series.values())) for w in widths)
 
 
-def _settling(slope: Slope, accepted: tuple[float, float]) -> str:
+def _how_to_settle(slope: Mean, accepted: tuple[float, float]) -> str:
     """What it would take to tell whether the slope is inside or outside."""
     if slope.seeds < 2:
         return "one seed gives no interval; use --seeds 5"
@@ -137,51 +147,57 @@ def _settling(slope: Slope, accepted: tuple[float, float]) -> str:
     return f"{interval}: about {seeds} seeds would settle it"
 
 
-def _non_finite(recording: Recording) -> list[Finding]:
+def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
     """Runs that ended in a loss that is not finite, each with the first tensor that went so."""
-    found: list[Finding] = []
-    for run in recording.runs.values():
-        if isfinite(run.losses[-1]):
+    findings = []
+    for frames in recording.runs().values():
+        last = frames[-1]
+        loss, step = last.losses[-1], last.step
+        if isfinite(loss):
             continue
-        step = len(run.losses) - 1
-        first = min(
-            (row for row in run.rows if row.nonfinite),
-            key=lambda row: (row.step, row.kind is Kind.UPDATE, row.order),
-            default=None,
-        )
-        where = (
-            f"first seen in the {first.kind} of {first.tensor}, after {first.step} updates"
-            if first
-            else "all recorded tensors are finite"
-        )
-        found.append(
+        assert step is not None
+        tensor, kind, where = "loss", "loss", "all recorded tensors are finite"
+        for frame in frames:
+            broken = [r for r in frame.records if r.statistics.nonfinite_count]
+            if broken:
+                first = min(broken, key=lambda r: (r.kind == Kind.UPDATE, r.order))
+                tensor, kind = first.tensor, first.kind
+                where = f"first seen in the {kind} of {tensor}, after {frame.step} updates"
+                break
+        width, seed = int(last.point["width"]), int(last.point["seed"])
+        advice = "lower --lr" if step else "look at the init: no update was done yet"
+        findings.append(
             NonFiniteFinding(
-                tensor=first.tensor if first else "loss",
-                kind=first.kind if first else "loss",
+                tensor=tensor,
+                kind=kind,
                 verdict=Verdict.FAIL,
-                width=run.width,
-                seed=run.seed,
+                width=width,
+                seed=seed,
                 step=step,
-                loss=run.losses[-1],
-                cause=f"the loss is {run.losses[-1]} after {step} updates at width {run.width}, "
-                f"seed {run.seed}; {where}",
-                fix="lower --lr" if step else "look at the init: no update was done yet",
+                loss=loss,
+                cause=f"the loss is {loss} after {step} updates at width {width}, seed {seed}; "
+                f"{where}",
+                fix=Fix(tensor=tensor, steps=(Advice(text=advice),)),
             )
         )
-    return found
+    return findings
 
 
-def _notes(settings: Mapping[str, Any], unjudged: Mapping[str, set[str]]) -> list[str]:
+def _notes(settings: CoordcheckSettings, unjudged: Mapping[str, set[str]]) -> list[Note]:
     notes = [
-        f"Not judged: {', '.join(sorted(tensors))}, which {reason}."
+        Note(
+            kind=NoteKind.NOT_JUDGED,
+            text=f"Not judged: {', '.join(sorted(tensors))}, which {reason}.",
+        )
         for reason, tensors in unjudged.items()
         if tensors
     ]
-    tokens = settings["batch_size"] * settings["seq_len"]
-    narrowest = min(settings["widths"])
+    tokens = settings.batch_size * settings.seq_len
+    narrowest = min(settings.widths)
     if 2 * tokens > narrowest:
-        notes.append(
+        text = (
             f"{tokens} tokens a batch are not well below the smallest width, {narrowest}: changes "
             "of outputs then mix two powers of width. Use a smaller batch or larger widths."
         )
+        notes.append(Note(kind=NoteKind.CAUTION, text=text))
     return notes

@@ -1,28 +1,35 @@
-"""A recording's rows as series over widths and seeds, in logarithms, ready to be fitted."""
+"""A recording's records as series over widths and seeds, in logarithms, ready to be fitted."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log2
+from typing import NamedTuple
 
 from umup_diag.checks.coordcheck.slopes import Series
-from umup_diag.measure.recording import Row
+from umup_diag.recording import Recording
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Fans, Role, infer_roles
 
-#: How the layer's multiplier enters what is judged: a factor may be moved between init, multiplier
+#: Power of the layer's multiplier in what is judged: a factor may be moved between init, multiplier
 #: and learning rate without changing the model, and these products do not see it.
 MULTIPLIER_POWER: Mapping[Kind, int] = {Kind.WEIGHT: 1, Kind.UPDATE: 1, Kind.WEIGHT_GRAD: -1}
 
-Key = tuple[str, Kind, int]  # tensor, kind, step
+
+class Key(NamedTuple):
+    """What a series is of: a kind of a tensor, after so many updates."""
+
+    tensor: str
+    kind: Kind
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """All series of a sweep.
+class RecordedSeries:
+    """All series of a recording.
 
     Attributes:
-        rms: (tensor, kind, step) → seed → width → RMS.
+        rms: key → seed → width → RMS.
         fans: tensor → width → fans.
         head_dims: tensor → width → head dimension, for attention logits.
         order: tensor → place in the forward pass.
@@ -34,19 +41,21 @@ class Sweep:
     order: Mapping[str, int]
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> "Sweep":
-        """Sort rows into series."""
+    def of(cls, recording: Recording) -> "RecordedSeries":
+        """Sort the records of a recording over widths and seeds into series."""
         rms: dict[Key, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         fans: dict[str, dict[int, Fans]] = defaultdict(dict)
         head_dims: dict[str, dict[int, int]] = defaultdict(dict)
         order: dict[str, int] = {}
-        for row in rows:
-            rms[row.tensor, row.kind, row.step][row.seed][row.width] = row.rms
-            order.setdefault(row.tensor, row.order)
-            if row.fans is not None:
-                fans[row.tensor][row.width] = row.fans
-            if row.head_dim is not None:
-                head_dims[row.tensor][row.width] = row.head_dim
+        for frame, record in recording:
+            assert frame.step is not None
+            width, seed = int(frame.point["width"]), int(frame.point["seed"])
+            rms[Key(record.tensor, Kind(record.kind), frame.step)][seed][width] = record.rms
+            order.setdefault(record.tensor, record.order)
+            if record.fans is not None:
+                fans[record.tensor][width] = record.fans
+            if record.head_dim is not None:
+                head_dims[record.tensor][width] = record.head_dim
         return cls(rms, fans, head_dims, order)
 
     def roles(self) -> dict[str, Role | None]:
@@ -62,7 +71,7 @@ class Sweep:
         return infer_roles(by_width)
 
     def head_dim_growth(self) -> float:
-        """Slope of log d_head against log width; 0 where no attention was seen."""
+        """Slope of log d_head against log width; 0 where no attention was recorded."""
         for widths in self.head_dims.values():
             narrow, wide = min(widths), max(widths)
             return log2(widths[wide] / widths[narrow]) / log2(wide / narrow)
@@ -79,21 +88,21 @@ class Sweep:
         √fan-in in RMS; an embedding looks up, so output = multiplier · weight. None where one of
         them is missing or zero.
         """
-        output, weight, given = (
-            (tensor, kind, 0) for kind in (Kind.OUTPUT, Kind.WEIGHT, Kind.INPUT)
+        output, weight, input_ = (
+            Key(tensor, kind, 0) for kind in (Kind.OUTPUT, Kind.WEIGHT, Kind.INPUT)
         )
         if any(key not in self.rms or self.is_zero(key) for key in (output, weight)):
             return None
-        summed = given in self.rms
-        if summed and self.is_zero(given):
+        is_sum = input_ in self.rms
+        if is_sum and self.is_zero(input_):
             return None
 
         def one(seed: int, width: int) -> float:
             implied = self.rms[output][seed][width] / self.rms[weight][seed][width]
-            if summed:
+            if is_sum:
                 fan_in = self.fans[tensor][width].fan_in
                 assert fan_in is not None
-                implied /= self.rms[given][seed][width] * fan_in**0.5
+                implied /= self.rms[input_][seed][width] * fan_in**0.5
             return log2(implied)
 
         return {
@@ -103,7 +112,7 @@ class Sweep:
 
     def log_rms(self, key: Key, multiplier: Series | None = None) -> Series:
         """log2 RMS, times the layer's multiplier to the power that its kind is judged with."""
-        power = MULTIPLIER_POWER.get(key[1], 0) if multiplier else 0
+        power = MULTIPLIER_POWER.get(key.kind, 0) if multiplier else 0
         return {
             seed: {
                 width: log2(rms) + (power * multiplier[seed][width] if multiplier else 0.0)

@@ -1,6 +1,6 @@
-"""Results on a terminal."""
+"""How a coord check's result is shown."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
@@ -9,17 +9,50 @@ from rich.table import Table
 from rich.text import Text
 
 from umup_diag.checks.coordcheck.causes import first_offender
+from umup_diag.checks.coordcheck.figure import figures
 from umup_diag.checks.coordcheck.finding import SlopeFinding
-from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.checks.result import Finding, Result
+from umup_diag.checks.verdict import Verdict
+from umup_diag.report import cells
 from umup_diag.report.names import collapse
+from umup_diag.report.style import OFFENDERS, signed, styled, verdict_line
+from umup_diag.report.view import Column, View
 from umup_diag.scaling.kinds import kind_order
 
-STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
-OFFENDERS = 16  #: how many are listed one by one
+
+def _of_slopes(cell: Callable[[SlopeFinding], str]) -> Column:
+    """A cell that a run whose loss is not finite leaves empty."""
+    return lambda finding: cell(finding) if isinstance(finding, SlopeFinding) else ""
 
 
-def coordcheck(result: Result, *, every: bool = False) -> RenderableType:
-    """A coord check: offenders first, what passes summed up by kind, what to change, the verdict.
+_COLUMNS: Mapping[str, Column] = {
+    "tensor": lambda finding: finding.tensor,
+    "kind": lambda finding: finding.kind,
+    "updates": lambda finding: str(finding.step),
+    "slope": _of_slopes(lambda finding: cells.slope(finding.slope)),
+    "95 % interval": _of_slopes(lambda finding: cells.span(finding.interval)),
+    "expected": _of_slopes(lambda finding: cells.slope(finding.expected)),
+    "accepted": _of_slopes(lambda finding: cells.span(finding.accepted)),
+    "verdict": lambda finding: finding.verdict,
+    "cause": cells.cause,
+    "fix": cells.fix,
+}
+
+
+def view() -> View:
+    """Of the coord check."""
+    return View(
+        table=table,
+        columns=_COLUMNS,
+        figures=figures,
+        stems=("coordcheck",),
+        caption="RMS against width, a line per tensor; dashed: the expected slope. Weights and "
+        "updates are multiplied by their layer's multiplier, weight gradients divided by it.",
+    )
+
+
+def table(result: Result, every: bool) -> RenderableType:
+    """Offenders first, what passes summed up by kind, what to change, the verdict.
 
     Args:
         result: from `umup_diag.checks.coordcheck.judge`.
@@ -29,20 +62,7 @@ def coordcheck(result: Result, *, every: bool = False) -> RenderableType:
     parts: list[RenderableType] = [_slope_table(slopes, every=every)] if slopes else []
     parts += [Text(finding.cause or "") for finding in result.findings if finding not in slopes]
     parts += [part for part in (_changes(slopes), _notes(result)) if part is not None]
-    return Group(*parts, verdict(result))
-
-
-def verdict(result: Result) -> Text:
-    """The last line: the verdict and what it rests on."""
-    counts = [
-        f"{sum(finding.verdict is each for finding in result.findings)} {each}"
-        for each in Verdict
-        if any(finding.verdict is each for finding in result.findings)
-    ]
-    text = Text(f"{result.command}: ")
-    text.append(result.verdict, STYLE[result.verdict])
-    text.append(f" ({', '.join(counts) or 'nothing judged'})")
-    return text
+    return Group(*parts, verdict_line(result))
 
 
 def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
@@ -58,18 +78,18 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
     for column in ("slope", "expected"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    loud = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
-    rows = [[finding] for finding in loud] if every else _alike(loud)
+    listed = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
+    rows = [[finding] for finding in listed] if every else _alike(listed)
     for members in rows[: None if every else OFFENDERS]:
         name = members[0].tensor if len(members) == 1 else collapse([members[0].tensor])[0]
         count = f" ({len(members)})" if len(members) > 1 else ""
         table.add_row(escape(name) + count, *_cells(members[0]))
     if not every and len(rows) > OFFENDERS:
         table.add_row(f"… and {len(rows) - OFFENDERS} more (--all lists them)")
-    quiet = [] if every else [finding for finding in findings if finding.verdict is Verdict.PASS]
-    if quiet and loud:
+    summed_up = [] if every else [f for f in findings if f.verdict is Verdict.PASS]
+    if summed_up and listed:
         table.add_section()
-    for _, group in groupby(sorted(quiet, key=_group), key=_group):
+    for _, group in groupby(sorted(summed_up, key=_group), key=_group):
         passing = list(group)
         closest = min(passing, key=_margin)
         table.add_row(f"{len(passing)} {closest.role}", *_cells(closest))
@@ -96,24 +116,19 @@ def _margin(finding: SlopeFinding) -> float:
     return min(low - finding.accepted[0], finding.accepted[1] - high)
 
 
-def _signed(value: float) -> str:
-    return f"{round(value, 2) + 0.0:+.2f}"
-
-
 def _cells(finding: SlopeFinding) -> tuple[str | Text, ...]:
     low, high = finding.interval
     kind = finding.kind + {1: " × mult", 0: "", -1: " ÷ mult"}[finding.times_multiplier]
     when = f"{finding.step} updates" if finding.step else "init"
-    slowest = finding.accepted[0] + finding.band
-    expected = _signed(finding.expected)
-    if finding.expected - slowest > 1e-9:
-        expected = f"{_signed(slowest)}…{expected}"
+    expected = signed(finding.expected)
+    if finding.expected - finding.slowest > 1e-9:
+        expected = f"{signed(finding.slowest)}…{expected}"
     return (
         kind,
         when,
-        f"{_signed(finding.slope)} ±{(high - low) / 2:.2f}",
+        f"{signed(finding.slope)} ±{(high - low) / 2:.2f}",
         expected,
-        Text(finding.verdict, STYLE[finding.verdict]),
+        styled(finding.verdict),
     )
 
 
@@ -126,7 +141,7 @@ def _changes(findings: Sequence[SlopeFinding]) -> RenderableType | None:
     fixes: dict[tuple[str, str], list[str]] = {}
     for finding in sorted(findings, key=lambda finding: finding.order):
         if finding.cause and finding.fix:
-            fixes.setdefault((finding.cause, finding.fix), []).append(finding.tensor)
+            fixes.setdefault((finding.cause, str(finding.fix)), []).append(finding.tensor)
     for (cause, fix), tensors in fixes.items():
         lines += [Text(f"{cause}: {fix}", "bold"), Text(f"  of {', '.join(collapse(tensors))}")]
     return Group(*lines)
@@ -137,5 +152,5 @@ def _notes(result: Result) -> RenderableType | None:
     if result.verdict is Verdict.INCONCLUSIVE:
         undecided = [f for f in result.findings if f.verdict is Verdict.INCONCLUSIVE]
     lines = [Text(f"{finding.tensor} {finding.kind}: {finding.cause}") for finding in undecided[:4]]
-    lines += [Text(note) for note in result.notes]
+    lines += [Text(note.text) for note in result.notes]
     return Group(Text(""), *lines) if lines else None

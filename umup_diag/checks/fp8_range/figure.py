@@ -12,25 +12,23 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from umup_diag.checks.coordcheck.figure import png
+from umup_diag.checks.fp8_range.finding import RangeFinding, range_findings
 from umup_diag.checks.fp8_range.format_fit import Flag
-from umup_diag.checks.fp8_range.judge import RangeFinding
-from umup_diag.checks.fp8_range.view import ranges
 from umup_diag.checks.result import Result
-from umup_diag.numerics.block import SELF_SCALED
 from umup_diag.numerics import formats
+from umup_diag.numerics.block import SELF_SCALED
 from umup_diag.numerics.formats import Format
+from umup_diag.report.figure import PALETTE, png
 from umup_diag.report.names import collapse
 from umup_diag.scaling.kinds import kind_order
 
-_PALETTE = sns.color_palette("colorblind")
 FLAG_COLOURS = {
-    Flag.OK: _PALETTE[0],
-    Flag.NEAR_MIN_NORMAL: _PALETTE[1],
-    Flag.NEAR_MAX: _PALETTE[1],
-    Flag.UNDERFLOW: _PALETTE[3],
-    Flag.OVERFLOW: _PALETTE[3],
-    Flag.NON_FINITE: _PALETTE[3],
+    Flag.OK: PALETTE[0],
+    Flag.NEAR_MIN_NORMAL: PALETTE[1],
+    Flag.NEAR_MAX: PALETTE[1],
+    Flag.UNDERFLOW: PALETTE[3],
+    Flag.OVERFLOW: PALETTE[3],
+    Flag.NON_FINITE: PALETTE[3],
 }
 _LEGEND = {"ok": Flag.OK, "near a limit": Flag.NEAR_MAX, "beyond it": Flag.OVERFLOW}
 MOST_BARS = 48
@@ -38,14 +36,17 @@ MOST_BARS = 48
 _LOWEST = -44.0  # octaves; smaller magnitudes are drawn as an arrow out of the picture
 _GREY = "0.45"
 
-Kin = list[RangeFinding]
+Group = list[RangeFinding]  #: findings of one kind, or those that share a bar
 
 
-def pictures(result: Result) -> dict[str, bytes]:
-    """All of them, by file stem; those through training need two snapshots."""
-    drawn = {"spans": spans(result), "training": through_training(result)}
-    drawn["headroom"] = headroom(result)
-    return {stem: drawing for stem, drawing in drawn.items() if drawing is not None}
+def figures(result: Result) -> dict[str, bytes]:
+    """File stem → PNG; those through training need two snapshots."""
+    drawn = {
+        "spans": spans(result),
+        "training": through_training(result),
+        "headroom": headroom(result),
+    }
+    return {stem: picture for stem, picture in drawn.items() if picture is not None}
 
 
 def spans(result: Result) -> bytes | None:
@@ -54,7 +55,7 @@ def spans(result: Result) -> bytes | None:
     The shaded band is where the format that the kind is held to has all its mantissa bits; left of
     it numbers are subnormal, then zero.
     """
-    panels = [_rows(kin) for kin in _by_kind(result)]
+    panels = [_rows(group) for group in _by_kind(result)]
     panels = [rows for rows in panels if rows]
     if not panels:
         return None
@@ -64,7 +65,7 @@ def spans(result: Result) -> bytes | None:
             figsize=(2.2 + 4.2 * len(panels), 1.6 + 0.17 * tallest), layout="constrained"
         )
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        lowest = min(_low(finding) for rows in panels for _, kin in rows for finding in kin)
+        lowest = min(_low(finding) for rows in panels for _, group in rows for finding in group)
         low = max(floor(lowest) - 1.0, _LOWEST)
         for ax, rows in zip(axes, panels, strict=True):
             _span_panel(ax, rows, low)
@@ -81,17 +82,17 @@ def spans(result: Result) -> bytes | None:
 
 def through_training(result: Result) -> bytes | None:
     """RMS against the step, a panel per kind, a line per tensor, coloured by layer type."""
-    kinds = [kin for kin in _by_kind(result) if _steps(kin)]
+    kinds = [group for group in _by_kind(result) if _steps(group)]
     if not kinds:
         return None
-    forward = sorted((f for kin in kinds for f in kin), key=lambda finding: finding.order)
+    forward = sorted((f for group in kinds for f in group), key=lambda finding: finding.order)
     names = collapse(finding.tensor for finding in forward)
     colours = dict(zip(names, sns.husl_palette(len(names), s=0.8, l=0.55), strict=True))
     with sns.axes_style("whitegrid", {"grid.color": "0.92"}), mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(1.0 + 4.0 * len(kinds), 4.4), layout="constrained")
         axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
-        for ax, kin in zip(axes, kinds, strict=True):
-            _training_panel(ax, kin, colours)
+        for ax, group in zip(axes, kinds, strict=True):
+            _training_panel(ax, group, colours)
         axes[0].set_ylabel("RMS")
         handles = [
             mpl.lines.Line2D([], [], color=colours[name], label=_short(name)) for name in names
@@ -107,7 +108,7 @@ def through_training(result: Result) -> bytes | None:
 
 def headroom(result: Result) -> bytes | None:
     """Octaves of room at the tighter end, a row per tensor, a column per recorded step."""
-    kinds = [kin for kin in _by_kind(result) if _steps(kin)]
+    kinds = [group for group in _by_kind(result) if _steps(group)]
     if not kinds:
         return None
     tallest = max(map(len, kinds))
@@ -116,35 +117,35 @@ def headroom(result: Result) -> bytes | None:
             figsize=(2.4 + 4.2 * len(kinds), 1.2 + 0.17 * tallest), layout="constrained"
         )
         axes = figure.subplots(1, len(kinds), squeeze=False)[0]
-        grids = [_grid(kin) for kin in kinds]
+        grids = [_grid(group) for group in kinds]
         norm = TwoSlopeNorm(vmin=-14.0, vcenter=1.0, vmax=8.0)
-        for ax, kin, grid in zip(axes, kinds, grids, strict=True):
-            image = _heat_panel(ax, kin, grid, norm)
+        for ax, group, grid in zip(axes, kinds, grids, strict=True):
+            image = _heat_panel(ax, group, grid, norm)
         bar = figure.colorbar(image, ax=list(axes), shrink=0.8, pad=0.01, extend="both")
         bar.set_label("octaves of room at the tighter end")
         return png(figure)
 
 
-def _by_kind(result: Result) -> list[Kin]:
-    kinds: dict[str, Kin] = {}
-    for finding in ranges(result):
-        if finding.format not in SELF_SCALED and finding.rms > 0:
+def _by_kind(result: Result) -> list[Group]:
+    kinds: dict[str, Group] = {}
+    for finding in range_findings(result):
+        if finding.held_to.format not in SELF_SCALED and finding.rms > 0:
             kinds.setdefault(finding.kind, []).append(finding)
     ordered = sorted(kinds, key=kind_order)
     return [sorted(kinds[kind], key=lambda finding: finding.order) for kind in ordered]
 
 
-def _steps(kin: Kin) -> list[int]:
-    steps = [step for step, _, _ in kin[0].points if step is not None]
+def _steps(group: Group) -> list[int]:
+    steps = [step for step, _, _ in group[0].points if step is not None]
     return steps if len(steps) > 1 else []
 
 
-def _rows(kin: Kin) -> list[tuple[str, Kin]]:
+def _rows(group: Group) -> list[tuple[str, Group]]:
     """What shares a bar, under which name."""
-    if len(kin) <= MOST_BARS:
-        return [(finding.tensor, [finding]) for finding in kin]
-    rows: dict[str, Kin] = {}
-    for finding in kin:
+    if len(group) <= MOST_BARS:
+        return [(finding.tensor, [finding]) for finding in group]
+    rows: dict[str, Group] = {}
+    for finding in group:
         rows.setdefault(collapse([finding.tensor])[0], []).append(finding)
     return list(rows.items())[:MOST_BARS]
 
@@ -153,19 +154,19 @@ def _low(finding: RangeFinding) -> float:
     return log2(finding.smallest_nonzero) if finding.smallest_nonzero > 0 else 0.0
 
 
-def _span_panel(ax: Axes, rows: Sequence[tuple[str, Kin]], low: float) -> None:
-    fmt = formats.get(rows[0][1][0].format)
+def _span_panel(ax: Axes, rows: Sequence[tuple[str, Group]], low: float) -> None:
+    fmt = formats.get(rows[0][1][0].held_to.format)
     top, normal, flush = _limits(fmt)
-    right = max(top + 3.0, *(log2(f.absmax) + 1 for _, kin in rows for f in kin))
-    ax.axvspan(normal, top, color=_PALETTE[2], alpha=0.13, linewidth=0)
-    ax.axvspan(flush, normal, color=_PALETTE[1], alpha=0.13, linewidth=0)
-    for at, (_, kin) in enumerate(rows):
-        colour = FLAG_COLOURS[max(finding.severity for finding in kin)]
-        left = max(min(map(_low, kin)), low)
+    right = max(top + 3.0, *(log2(f.absmax) + 1 for _, group in rows for f in group))
+    ax.axvspan(normal, top, color=PALETTE[2], alpha=0.13, linewidth=0)
+    ax.axvspan(flush, normal, color=PALETTE[1], alpha=0.13, linewidth=0)
+    for at, (_, group) in enumerate(rows):
+        colour = FLAG_COLOURS[max((f.held_to.flag for f in group), key=lambda flag: flag.severity)]
+        left = max(min(map(_low, group)), low)
         ax.hlines(
-            at, left, max(log2(f.absmax) for f in kin), color=colour, linewidth=4.5, alpha=0.75
+            at, left, max(log2(f.absmax) for f in group), color=colour, linewidth=4.5, alpha=0.75
         )
-        for finding in kin:
+        for finding in group:
             ax.plot(log2(finding.rms), at, marker="|", color="black", markersize=8, zorder=3)
     for limit, label in ((flush, "zero"), (normal, "min normal"), (top, "max")):
         ax.axvline(limit, color=_GREY, linewidth=0.8, linestyle="--", zorder=0)
@@ -189,14 +190,14 @@ def _span_panel(ax: Axes, rows: Sequence[tuple[str, Kin]], low: float) -> None:
     sns.despine(ax=ax, left=True)
 
 
-def _training_panel(ax: Axes, kin: Kin, colours: dict[str, Any]) -> None:
-    fmt = formats.get(kin[0].format)
+def _training_panel(ax: Axes, group: Group, colours: dict[str, Any]) -> None:
+    fmt = formats.get(group[0].held_to.format)
     top, normal, flush = _limits(fmt)
-    for finding in kin:
+    for finding in group:
         points = [(s, log2(rms)) for s, rms, _ in finding.points if s is not None and rms > 0]
         colour = colours[collapse([finding.tensor])[0]]
         ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.1, alpha=0.85)
-    values = [log2(rms) for finding in kin for _, rms, _ in finding.points if rms > 0]
+    values = [log2(rms) for finding in group for _, rms, _ in finding.points if rms > 0]
     for at, label in ((flush, "zero"), (normal, "min normal"), (top, "max")):
         ax.axhline(at, color=_GREY, linewidth=0.8, linestyle="--", zorder=1)
         ax.annotate(
@@ -211,7 +212,7 @@ def _training_panel(ax: Axes, kin: Kin, colours: dict[str, Any]) -> None:
         )
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, min(values) - 1, flush - 1), max(high, max(values) + 1, top + 1.5))
-    ax.set_title(kin[0].kind, fontsize=10)
+    ax.set_title(group[0].kind, fontsize=10)
     ax.set_xlabel("updates")
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(9, integer=True))
@@ -219,8 +220,8 @@ def _training_panel(ax: Axes, kin: Kin, colours: dict[str, Any]) -> None:
     sns.despine(ax=ax, left=True)
 
 
-def _grid(kin: Kin) -> np.ndarray[Any, np.dtype[np.float64]]:
-    top, normal, _ = _limits(formats.get(kin[0].format))
+def _grid(group: Group) -> np.ndarray[Any, np.dtype[np.float64]]:
+    top, normal, _ = _limits(formats.get(group[0].held_to.format))
     return np.array(
         [
             [
@@ -228,21 +229,21 @@ def _grid(kin: Kin) -> np.ndarray[Any, np.dtype[np.float64]]:
                 for step, rms, absmax in finding.points
                 if step is not None
             ]
-            for finding in kin
+            for finding in group
         ]
     )
 
 
 def _heat_panel(
-    ax: Axes, kin: Kin, grid: np.ndarray[Any, np.dtype[np.float64]], norm: TwoSlopeNorm
+    ax: Axes, group: Group, grid: np.ndarray[Any, np.dtype[np.float64]], norm: TwoSlopeNorm
 ) -> Any:
-    steps = _steps(kin)
+    steps = _steps(group)
     image = ax.imshow(grid, aspect="auto", cmap="RdYlBu", norm=norm, interpolation="nearest")
-    ax.set_yticks(range(len(kin)), [_short(finding.tensor) for finding in kin])
+    ax.set_yticks(range(len(group)), [_short(finding.tensor) for finding in group])
     every = max(1, ceil(len(steps) / 6))
     ax.set_xticks(range(0, len(steps), every), [str(step) for step in steps[::every]])
     ax.set_xlabel("updates")
-    ax.set_title(f"{kin[0].kind}, {kin[0].format}", fontsize=10)
+    ax.set_title(f"{group[0].kind}, {group[0].held_to.format}", fontsize=10)
     ax.tick_params(length=0)
     sns.despine(ax=ax, left=True, bottom=True)
     return image

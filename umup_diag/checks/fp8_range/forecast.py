@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from umup_diag.checks.interval import CONFIDENCE
 from umup_diag.checks.result import Verdict
 
-CONFIDENCE = 0.95
 FALSE_ALARMS = 0.05
-"""How often one recording without any growth may be told that some tensor will cross a limit."""
+"""How often a recording in which nothing grows may announce that some tensor crosses a limit."""
 
 CURVED = 0.01  # significance at which a trend is not a straight line
 SPIKE = 6.0  # robust standard deviations from the first fit that make a point a spike
-_SPIKES_FROM = 8  # points below which nothing can be told to be a spike
-_RECENT_FROM = 5  # points that the second half must have to be fitted alone
+_SPIKES_FROM = 8  # points; of fewer, none counts as a spike
+_RECENT_FROM = 5  # points that the second half must have to be fitted by itself
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,13 +34,13 @@ class Forecast:
     Attributes:
         quantity: "absmax" against the largest value, or "rms" against the smallest normal one.
         growth: octaves per 1000 steps.
-        growth_interval: its 95 % interval.
+        growth_interval: 95 % interval of the growth.
         crossing: step at which the trend reaches the limit; None if it does not head there.
-        crossing_interval: its 95 % interval; the end may be infinite.
-        horizon: step up to which is judged.
+        crossing_interval: 95 % interval of the crossing; its end may be infinite.
+        horizon: last step that is judged.
         verdict: FAIL if the limit is reached by the horizon, PASS if it is not, INCONCLUSIVE if the
             points do not tell.
-        reason: why they do not; None if they do.
+        reason: why the points do not tell; None if they do.
     """
 
     quantity: str
@@ -51,6 +51,17 @@ class Forecast:
     horizon: float
     verdict: Verdict
     reason: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The rate, and the crossing with its interval where there is one."""
+        rate = f"its {self.quantity} moves {self.growth:+.2g} octaves per 1000 steps"
+        if self.crossing is None or self.crossing_interval is None:
+            return rate
+        limit = {"absmax": "the largest value", "rms": "the smallest normal"}[self.quantity]
+        earliest, latest = self.crossing_interval
+        until = f"{latest:.0f}" if isfinite(latest) else "open"
+        return f"{rate} and reaches {limit} at step {self.crossing:.0f} ({earliest:.0f} … {until})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +77,7 @@ class Trend:
         dof: degrees of freedom.
         spread: Σ(step − mean)².
         points: how many were fitted.
-        is_curved: whether a line is not what they follow.
+        is_curved: whether the points follow no straight line.
     """
 
     at: float
@@ -117,15 +128,15 @@ def forecast(
     """Whether a quantity will reach a limit.
 
     A crossing is announced only if the slope is significant at `FALSE_ALARMS` shared out over all
-    the series that are looked at.
+    the series of a recording.
 
     Args:
-        quantity: its name.
+        quantity: name of the quantity.
         steps: of the points, ascending.
         values: log2 of the quantity.
         limit: log2 of the limit.
-        upwards: whether it is above.
-        horizon: step up to which to judge.
+        upwards: whether the limit lies above the values.
+        horizon: last step to judge.
         series: how many forecasts are made together.
 
     Returns:
@@ -176,17 +187,6 @@ def forecast(
             reason="the interval reaches across the horizon",
         )
     return heading
-
-
-def in_words(ahead: Forecast) -> str:
-    """A crossing, with its rate and its interval."""
-    limit = {"absmax": "the largest value", "rms": "the smallest normal"}[ahead.quantity]
-    said = f"its {ahead.quantity} moves {ahead.growth:+.2g} octaves per 1000 steps"
-    if ahead.crossing is None or ahead.crossing_interval is None:
-        return said
-    earliest, latest = ahead.crossing_interval
-    until = f"{latest:.0f}" if isfinite(latest) else "open"
-    return f"{said} and reaches {limit} at step {ahead.crossing:.0f} ({earliest:.0f} … {until})"
 
 
 def recent(steps: Sequence[int], values: Sequence[float]) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""What an FP8 range check can be asked: of files as a command, of a run that it records in a plan."""
+"""What an FP8 range check can be asked: a command about files, a plan about a run to record."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class RangeSettings(Settings):
     )
     near: float = option("Octaves from a limit that count as near.", default=1.0, at_least=0)
     horizon: int | None = option(
-        "Steps to forecast.", default=None, default_text="three times what was seen", at_least=1
+        "Steps to forecast.", default=None, default_text="three times what was recorded", at_least=1
     )
     strict: bool = option("Near a limit, or going to cross one, fails.", default=False)
 

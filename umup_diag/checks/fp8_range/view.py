@@ -1,24 +1,25 @@
-"""FP8 range on a terminal."""
+"""How results of an FP8 range check are shown."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from math import isfinite, log2
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.coordcheck.view import OFFENDERS, verdict
+from umup_diag.checks.fix import Fix, ScaleBeforeCast, scale_before_cast
+from umup_diag.checks.fp8_range.figure import figures
+from umup_diag.checks.fp8_range.finding import RangeFinding, range_findings
 from umup_diag.checks.fp8_range.format_fit import Flag, FormatFit
-from umup_diag.checks.fp8_range.judge import RangeFinding
 from umup_diag.checks.result import Finding, Result
+from umup_diag.report import cells
 from umup_diag.report.names import collapse
+from umup_diag.report.style import OFFENDERS, verdict_line
+from umup_diag.report.view import View
 from umup_diag.scaling.kinds import kind_order
 
-_POWER = re.compile(r"2\^(-?\d+)")
-STYLE = {
+FLAG_STYLES = {
     Flag.OK: "green",
     Flag.NEAR_MIN_NORMAL: "yellow",
     Flag.NEAR_MAX: "yellow",
@@ -28,23 +29,46 @@ STYLE = {
 }
 
 
-def fp8_range(result: Result, *, every: bool = False) -> RenderableType:
+def view() -> View:
+    """How the results of this check are shown."""
+    return View(
+        table=table,
+        columns={
+            "tensor": lambda finding: finding.tensor,
+            "kind": lambda finding: finding.kind,
+            "flag": lambda finding: finding.held_to.flag,
+            "format": lambda finding: finding.held_to.format,
+            "RMS": lambda finding: magnitude(finding.rms),
+            "absmax": lambda finding: magnitude(finding.absmax),
+            "to zero": lambda finding: share(finding.held_to.underflow_fraction),
+            "subnormal": lambda finding: share(finding.held_to.subnormal_fraction),
+            "overflow": lambda finding: share(finding.held_to.overflow_fraction),
+            "room": lambda finding: room(finding.held_to),
+            "SQNR, dB": lambda finding: decibels(finding.held_to.sqnr_db),
+            "best scale": lambda finding: best_scale(finding.held_to),
+            "cause": cells.cause,
+            "fix": cells.fix,
+        },
+        figures=figures,
+        stems=("spans", "training", "headroom"),
+        caption="Spans: from the smallest to the largest magnitude of each tensor, RMS marked; "
+        "shaded where its format is normal, and where it is subnormal. Through training: RMS, and "
+        "the octaves of room left at the tighter end, red where there is none.",
+    )
+
+
+def table(result: Result, every: bool = False) -> RenderableType:
     """What does not fit first, then what fits by kind, then what to change, then the verdict.
 
     Args:
-        result: from `umup_diag.checks.fp8_range.judge`.
+        result: of this check.
         every: list every tensor by itself.
     """
-    findings = ranges(result)
-    parts: list[RenderableType] = [_table(findings, every=every), *_changes(findings)]
+    findings = range_findings(result)
+    parts = [_table(findings, every=every), *_changes(findings), *_crossings(findings)]
     if result.notes:
-        parts += [Text(""), *map(Text, result.notes)]
-    return Group(*parts, verdict(result))
-
-
-def ranges(result: Result) -> list[RangeFinding]:
-    """The findings, typed."""
-    return [finding for finding in result.findings if isinstance(finding, RangeFinding)]
+        parts += [Text(""), *(Text(note.text) for note in result.notes)]
+    return Group(*parts, verdict_line(result))
 
 
 def magnitude(value: float) -> str:
@@ -60,63 +84,58 @@ def share(value: float) -> str:
 
 
 def decibels(value: float) -> str:
-    """A ratio; dashes where nothing is lost or nothing is there."""
+    """A ratio; a dash where nothing is lost or nothing is there."""
     return f"{round(value) + 0}" if isfinite(value) else "—"
 
 
-def scale(found: Mapping[str, Any]) -> str:
-    """The best power of two, and the SQNR that it gives; nothing where it gains nothing."""
-    gain = found["best_sqnr_db"] - found["sqnr_db"]
-    if found["best_scale_log2"] is None or not gain >= 0.5:
+def best_scale(fit: FormatFit) -> str:
+    """The power of two with the best SQNR, and that SQNR; a dash where it gains nothing."""
+    if fit.best_scale_log2 is None or not fit.best_sqnr_db - fit.sqnr_db >= 0.5:
         return "—"
-    return f"2^{found['best_scale_log2']}: {found['best_sqnr_db']:.0f}"
+    return f"2^{fit.best_scale_log2}: {fit.best_sqnr_db:.0f}"
 
 
-def room(found: Mapping[str, Any]) -> str:
+def room(fit: FormatFit) -> str:
     """Headroom at the top and at the bottom, in octaves."""
-    return f"{found['headroom_high']:.1f} / {found['headroom_low']:.1f}"
+    return f"{fit.headroom_high:.1f} / {fit.headroom_low:.1f}"
 
 
-def judged(finding: RangeFinding) -> dict[str, Any]:
-    """The numbers in the format that the verdict is about, by the names of those beside it."""
-    return {name: getattr(finding, name) for name in FormatFit.__dataclass_fields__}
-
-
-def _table(findings: Sequence[RangeFinding], *, every: bool) -> Table:
-    table = Table(
+def _table(findings: Sequence[RangeFinding], *, every: bool) -> RenderableType:
+    rows = Table(
         box=None,
         padding=(0, 1, 0, 0),
         header_style="bold",
         caption="room: octaves from absmax to the largest value / from the smallest normal to RMS. "
-        "best: power of two, and the dB that it gives.",
+        "best: power of two with the highest SQNR, and its dB; a fix leaves a margin as well.",
         caption_justify="left",
     )
-    table.add_column("tensor", overflow="fold")
+    rows.add_column("tensor", overflow="fold")
     for heading in ("RMS", "absmax", "format", "to 0", "subn.", "over", "room", "dB", "best"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    loud = [finding for finding in findings if every or finding.cause]
-    groups = [[finding] for finding in loud] if every else _alike(loud)
-    for members in groups[: None if every else OFFENDERS]:
-        _add(table, members)
+        rows.add_column(heading, justify="right", no_wrap=True)
+    listed = [finding for finding in findings if every or finding.cause]
+    groups = [[finding] for finding in listed] if every else _alike(listed)
+    for group in groups[: None if every else OFFENDERS]:
+        _add(rows, group)
     if not every and len(groups) > OFFENDERS:
-        table.add_row(f"… and {len(groups) - OFFENDERS} more (--all lists them)")
-    quiet = [] if every else [finding for finding in findings if not finding.cause]
-    if quiet and loud:
-        table.add_section()
-    for _, kin in groupby(sorted(quiet, key=_by_kind), key=_by_kind):
-        members = list(kin)
-        worst = min(members, key=_least_room)
-        name = Text(f"{len(members)} {worst.kind} ")
-        name.append("ok", STYLE[Flag.OK])
-        table.add_row(name, magnitude(worst.rms), magnitude(worst.absmax), *_cells(judged(worst)))
-    return table
+        rows.add_row(f"… and {len(groups) - OFFENDERS} more (--all lists them)")
+    fitting = [] if every else [finding for finding in findings if not finding.cause]
+    if fitting and listed:
+        rows.add_section()
+    for _, of_kind in groupby(sorted(fitting, key=_by_kind), key=_by_kind):
+        group = list(of_kind)
+        worst = min(group, key=_least_room)
+        name = Text(f"{len(group)} {worst.kind} ")
+        name.append("ok", FLAG_STYLES[Flag.OK])
+        sizes = magnitude(worst.rms), magnitude(worst.absmax)
+        rows.add_row(name, *sizes, *_format_cells(worst.held_to))
+    return rows
 
 
 def _alike(findings: Sequence[RangeFinding]) -> list[list[RangeFinding]]:
     """Findings of the same kind and flag in repeated layers together, each led by its worst."""
-    groups: dict[tuple[object, ...], list[RangeFinding]] = {}
+    groups: dict[tuple[str, ...], list[RangeFinding]] = {}
     for finding in findings:
-        key = (collapse([finding.tensor])[0], finding.kind, finding.flag)
+        key = (collapse([finding.tensor])[0], finding.kind, finding.held_to.flag)
         groups.setdefault(key, []).append(finding)
     return list(groups.values())
 
@@ -126,67 +145,79 @@ def _by_kind(finding: Finding) -> int:
 
 
 def _least_room(finding: RangeFinding) -> float:
-    tightest = min(finding.headroom_high, finding.headroom_low)
+    tightest = min(finding.held_to.headroom_high, finding.held_to.headroom_low)
     return tightest if isfinite(tightest) else float("inf")
 
 
-def _add(table: Table, members: Sequence[RangeFinding]) -> None:
-    worst = members[0]
-    alone = len(members) == 1
-    name = Text(worst.tensor if alone else collapse([worst.tensor])[0])
+def _add(rows: Table, group: Sequence[RangeFinding]) -> None:
+    """A row for the worst of a group, a second with what it is, and one for each further format."""
+    worst, flag = group[0], group[0].held_to.flag
+    is_alone = len(group) == 1
+    name = Text(worst.tensor if is_alone else collapse([worst.tensor])[0])
     about = Text(f"  {worst.kind} ", "dim")
-    about.append(worst.flag.replace("_", " "), STYLE[worst.severity])
-    about.append("" if alone else f" ×{len(members)}", "dim")
-    if worst.step is not None and len(worst.points) > 1 and worst.severity:
+    about.append(flag.replace("_", " "), FLAG_STYLES[flag])
+    about.append("" if is_alone else f" ×{len(group)}", "dim")
+    if worst.step is not None and len(worst.points) > 1 and flag is not Flag.OK:
         about.append(f" since {worst.since}", "dim")
     sizes = magnitude(worst.rms), magnitude(worst.absmax)
-    table.add_row(name, *sizes, *_cells(judged(worst)))
-    first = worst.beside[:1]
-    table.add_row(about, "", "", *(cell for each in first for cell in _cells(each)))
-    for other in worst.beside[1:]:
-        table.add_row("", "", "", *_cells(other))
+    rows.add_row(name, *sizes, *_format_cells(worst.held_to))
+    second = worst.other_formats[:1]
+    rows.add_row(about, "", "", *(cell for fit in second for cell in _format_cells(fit)))
+    for fit in worst.other_formats[1:]:
+        rows.add_row("", "", "", *_format_cells(fit))
 
 
-def _cells(found: Mapping[str, Any]) -> tuple[str | Text, ...]:
+def _format_cells(fit: FormatFit) -> tuple[str | Text, ...]:
     return (
-        Text(found["format"], STYLE[Flag[found["flag"].upper()]]),
-        share(found["underflow_fraction"]),
-        share(found["subnormal_fraction"]),
-        share(found["overflow_fraction"]),
-        room(found),
-        decibels(found["sqnr_db"]),
-        scale(found),
+        Text(fit.format, FLAG_STYLES[fit.flag]),
+        share(fit.underflow_fraction),
+        share(fit.subnormal_fraction),
+        share(fit.overflow_fraction),
+        room(fit),
+        decibels(fit.sqnr_db),
+        best_scale(fit),
     )
 
 
 def _changes(findings: Sequence[RangeFinding]) -> list[RenderableType]:
-    """What to do, one line per remedy, and what is coming."""
-    fixes: dict[str, list[RangeFinding]] = {}
+    """What to change: tensors with the same fix together, whatever the power of two."""
+    groups: dict[tuple[object, ...], list[tuple[RangeFinding, Fix]]] = {}
     for finding in findings:
         if finding.fix:
-            fixes.setdefault(_POWER.sub("2^*", finding.fix), []).append(finding)
+            steps = finding.fix.steps
+            key = tuple(type(s) if isinstance(s, ScaleBeforeCast) else s for s in steps)
+            groups.setdefault(key, []).append((finding, finding.fix))
     lines: list[RenderableType] = []
-    for fix, kin in list(fixes.items())[:OFFENDERS]:
-        names = collapse(f"{finding.tensor} ({finding.kind})" for finding in kin)
+    for group in list(groups.values())[:OFFENDERS]:
+        names = collapse(f"{finding.tensor} ({finding.kind})" for finding, _ in group)
         more = f", … ({len(names)} in all)" if len(names) > 6 else ""
         lines += [
-            Text("\n" + fix.replace("2^*", _range(kin)) + ":", "bold"),
+            Text(f"\n{_together([fix for _, fix in group])}:", "bold"),
             Text(f"  {', '.join(names[:6])}{more}"),
         ]
-    ahead = [finding for finding in findings if finding.crossing]
-    ahead.sort(key=lambda finding: finding.crossing.crossing or 0.0 if finding.crossing else 0.0)
-    if ahead:
-        lines.append(Text("\nLeaving the range if it goes on like this:", "bold"))
-        for finding in ahead[:OFFENDERS]:
-            said = (finding.cause or "").rpartition("; ")[2]
-            lines.append(Text(f"  {finding.tensor} ({finding.kind}): {said}"))
     return lines
 
 
-def _range(findings: Sequence[RangeFinding]) -> str:
-    """The powers of two that remedies ask for, from the lowest to the highest."""
-    found = [int(power) for finding in findings for power in _POWER.findall(finding.fix or "")]
-    if not found:
-        return ""
-    low, high = min(found), max(found)
-    return f"2^{low}" if low == high else f"2^{low} … 2^{high}"
+def _together(fixes: Sequence[Fix]) -> str:
+    """Fixes that differ in the power of two alone, in words."""
+    powers = [s.log2 for fix in fixes for s in fix.steps if isinstance(s, ScaleBeforeCast)]
+    ends = dict.fromkeys([min(powers), max(powers)]) if powers else ()
+    amount = " … ".join(f"2^{power}" for power in ends)
+    return " or ".join(
+        scale_before_cast(amount)
+        if isinstance(step, ScaleBeforeCast)
+        else step.words(is_first=not at)
+        for at, step in enumerate(fixes[0].steps)
+    )
+
+
+def _crossings(findings: Sequence[RangeFinding]) -> list[RenderableType]:
+    """What will leave its range, the earliest first."""
+    ahead = [(each, each.crossing) for each in findings if each.crossing]
+    ahead.sort(key=lambda pair: pair[1].crossing or 0.0)
+    if not ahead:
+        return []
+    return [
+        Text("\nLeaving the range if it goes on like this:", "bold"),
+        *(Text(f"  {f.tensor} ({f.kind}): {crossing.words}") for f, crossing in ahead[:OFFENDERS]),
+    ]

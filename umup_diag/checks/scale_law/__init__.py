@@ -1,4 +1,4 @@
-"""The scale-law check: does one line of Python describe an op's scale, and do the published ones?"""
+"""The scale-law check: does a line of Python describe an op's scale, and do published laws?"""
 
 from umup_diag.checks.check import Check, Lazy
 from umup_diag.checks.scale_law.settings import ScaleLawSettings
@@ -23,4 +23,5 @@ SCALE_LAW = Check(
     judge=Lazy(f"{_HERE}.judge:judge"),
     view=Lazy(f"{_HERE}.view:view"),
     kinds=("output",),
+    resolve=Lazy(f"{_HERE}.measure:resolve"),
 )

@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from umup_diag.checks.coordcheck.figure import png
+from umup_diag.checks.interval import CONFIDENCE
 from umup_diag.checks.result import Result
-from umup_diag.checks.scale_law.judge import ScaleLawFinding
-from umup_diag.checks.scale_law.law_fit import CONFIDENCE, Assessment
-from umup_diag.checks.scale_law.view import law_name, scale_law_findings
+from umup_diag.checks.scale_law.finding import ScaleLawFinding, scale_law_findings
+from umup_diag.checks.scale_law.law_fit import STANDARD_ERRORS, Assessment
+from umup_diag.report.figure import png
 from umup_diag.scaling.interpolation import Point
+from umup_diag.scaling.op_theory import QUADRATURE
 
 Array = npt.NDArray[np.float64]
 COLUMN_INCHES, HEIGHT_INCHES = 3.1, 5.6
 INK, GRID, PUBLISHED = "#1f2933", "#e4e7eb", "#c2410c"
 SHOWN_RESIDUAL = 0.5
-_Z = 1.96  # CONFIDENCE as standard errors
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": "#9aa5b1",
@@ -62,13 +62,15 @@ def figures(result: Result, *, tolerance: float) -> dict[str, Figure]:
     quantity; the parameter with the most values runs along x, the second is the colour, the third
     the column.
     """
-    findings = [f for f in scale_law_findings(result) if f.fitted and len(f.measured.points) > 1]
+    findings = [
+        f for f in scale_law_findings(result) if f.fitted and len(f.measurements.points) > 1
+    ]
     if not findings:
         return {}
-    axes = _axes_by_size(findings[0].measured.points)
+    axes = _axes_by_size(findings[0].measurements.points)
     findings.sort(key=lambda finding: (not finding.kind.startswith("output"), finding.kind))
     if len(axes) == 1:
-        columns = [Column(f.kind, f, tuple(range(len(f.measured.points)))) for f in findings]
+        columns = [Column(f.kind, f, tuple(range(len(f.measurements.points)))) for f in findings]
         return {"scale_law": _draw(columns, axes[0], None, f"{findings[0].tensor}", tolerance)}
     return {
         finding.kind.replace(" ", "_").replace("(", "").replace(")", ""): _draw(
@@ -85,13 +87,13 @@ def _axes_by_size(points: Sequence[Point]) -> list[str]:
 
 
 def _facets(finding: ScaleLawFinding, axes: Sequence[str]) -> list[Column]:
-    points = finding.measured.points
+    points = finding.measurements.points
     rest = axes[2:]
     # A fourth parameter and any further one are held at their middle value.
     for name in rest[1:]:
         middle = sorted({p[name] for p in points})
         points = tuple(p for p in points if p[name] == middle[len(middle) // 2])
-    indices = {id(p): i for i, p in enumerate(finding.measured.points)}
+    indices = {id(p): i for i, p in enumerate(finding.measurements.points)}
     if not rest:
         return [Column("", finding, tuple(indices[id(p)] for p in points))]
     return [
@@ -136,7 +138,7 @@ def _draw(
 def _palette(columns: Sequence[Column], colour: str | None) -> dict[float | None, str]:
     if colour is None:
         return {None: "#0f766e"}
-    values = sorted({c.finding.measured.points[i][colour] for c in columns for i in c.shown})
+    values = sorted({c.finding.measurements.points[i][colour] for c in columns for i in c.shown})
     shades = mpl.colormaps["viridis"](np.linspace(0.05, 0.85, len(values)))
     return {value: mpl.colors.to_hex(shade) for value, shade in zip(values, shades, strict=True)}
 
@@ -151,14 +153,14 @@ def _curves(
     ink: str,
 ) -> None:
     finding = column.finding
-    measured = finding.measured
+    measured = finding.measurements
     shown = [i for i in column.shown if colour is None or measured.points[i][colour] == value]
     shown.sort(key=lambda i: measured.points[i][x])
     if not shown or finding.fitted is None:
         return
     at = np.array([measured.points[i][x] for i in shown])
     rms = measured.rms[shown]
-    errors = _Z * measured.relative_error[shown]
+    errors = STANDARD_ERRORS * measured.relative_error[shown]
     top.errorbar(at, rms, yerr=rms * errors, fmt="o", ms=3.2, color=ink, lw=1, zorder=3)
     drawn: list[tuple[Assessment, str, float, str]] = [(finding.fitted, "-", 1.5, ink)]
     published = _published(finding)
@@ -176,7 +178,7 @@ def _curves(
 
 
 def _published(finding: ScaleLawFinding) -> Assessment | None:
-    return next((law for law in finding.laws if law.law != "exact"), None)
+    return next((law for law in finding.laws if law.source != QUADRATURE), None)
 
 
 def _frame_residuals(bottom: Axes, columns: Sequence[Column], tolerance: float) -> None:
@@ -194,14 +196,14 @@ def _frame_residuals(bottom: Axes, columns: Sequence[Column], tolerance: float) 
 
 
 def _reach(law: Assessment, column: Column) -> float:
-    off = np.abs(np.array(law.predicted) / column.finding.measured.rms - 1)
+    off = np.abs(np.array(law.predicted) / column.finding.measurements.rms - 1)
     return float(off[list(column.shown)].max())
 
 
 def _dress(top: Axes, bottom: Axes, column: Column, x: str) -> None:
     top.set_title(column.title, loc="left", fontsize=9.5)
     top.set_xscale("log", base=2)
-    scales = column.finding.measured.rms
+    scales = column.finding.measurements.rms
     if scales.max() / scales.min() > 4:
         top.set_yscale("log", base=2)
         top.yaxis.set_major_locator(LogLocator(base=2, numticks=9))
@@ -237,7 +239,7 @@ def _legend(
     ]
     published = next((law for c in columns if (law := _published(c.finding))), None)
     if published is not None:
-        name = law_name(published)
+        name = published.source.name
         handles.append(
             Line2D(
                 [], [], color=neutral if colour else PUBLISHED, lw=1.0, ls=(0, (4, 2)), label=name

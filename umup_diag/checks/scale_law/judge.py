@@ -1,203 +1,142 @@
 """Scale law: does one line of Python describe an op's scale, and do the published ones?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from umup_diag.checks.result import Finding, Result, Verdict
+from umup_diag.checks.fix import Advice, Fix
+from umup_diag.checks.result import Note, NoteKind, Result, Verdict
+from umup_diag.checks.scale_law.finding import ScaleLawFinding
 from umup_diag.checks.scale_law.law_fit import (
     MIN_DEGREES_OF_FREEDOM,
     Assessment,
-    Constant,
     Fit,
     Measurements,
     assess,
+    by_quantity,
     fit_family,
 )
-from umup_diag.scaling.interpolation import Point
-from umup_diag.scaling.op_theory import Theory, theory_of
-from umup_diag.scaling.scale_laws import ScaleLaw
+from umup_diag.checks.scale_law.settings import ScaleLawSettings
+from umup_diag.recording import Recording
+from umup_diag.recording.frame import describe_point
+from umup_diag.scaling.op_theory import QUADRATURE, OpTheory, theory_of
+from umup_diag.scaling.scale_laws import ScaleLaw, Source
 
-# A law is a good law when it is nowhere off by more than this: one step between neighbouring E4M3
-# codes, the finest that an 8-bit tensor can tell.
-TOLERANCE = 0.125
 # Among several families, the first whose own error (RMS, beyond noise) is below this is taken: a
 # richer law would only fit the noise or the last percent.
 GOOD_ENOUGH = 0.01
 # Below this, a gradient divided by the output's scale is far from unit: an octave.
 FAR_BELOW_UNIT = 0.5
+THIS_RUN = Source("fitted", "this run")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleLawFinding(Finding):
-    """One quantity of an op (``kind``), its fitted law and the laws it is compared with.
-
-    Attributes:
-        measured: the Monte-Carlo scales.
-        fitted: how well the fitted law describes them; None when there was too little data.
-        constants: the fitted constants with 95 % intervals.
-        discrepancy: the fitted law's own error beyond noise, a relative error.
-        python: the fitted law as one line of Python, a function.
-        laws: how well the published and exact laws describe the same measurements.
-    """
-
-    measured: Measurements
-    fitted: Assessment | None = None
-    constants: tuple[Constant, ...] = ()
-    discrepancy: float = 0.0
-    python: str | None = None
-    laws: tuple[Assessment, ...] = field(default=())
-
-    def document(self) -> dict[str, Any]:
-        """What ``result.json`` says of it: the laws, their errors, and every measured point."""
-        return {
-            "tensor": self.tensor,
-            "kind": self.kind,
-            "verdict": self.verdict,
-            "cause": self.cause,
-            "fix": self.fix,
-            "python": self.python,
-            "fitted": _law(self.fitted) if self.fitted else None,
-            "constants": [
-                {"name": each.name, "value": each.value, "interval": [each.low, each.high]}
-                for each in self.constants
-            ],
-            "laws": [_law(law) for law in self.laws],
-            "measured": [
-                {"point": dict(point), "rms": float(rms), "relative_error": float(error)}
-                for point, rms, error in zip(
-                    self.measured.points,
-                    self.measured.rms,
-                    self.measured.relative_error,
-                    strict=True,
-                )
-            ],
-        }
-
-
-def _law(law: Assessment) -> dict[str, Any]:
-    return {
-        "law": law.law,
-        "source": law.source,
-        "expression": law.expression,
-        "worst_error": law.worst_error,
-        "worst_at": dict(law.worst_at),
-        "rms_error": law.rms_error,
-        "beyond_noise": law.beyond_noise,
-        "p_value": law.p_value,
-        "verdict": law.verdict,
-    }
-
-
-def judge_scale_law(
-    *,
-    op: str,
-    measured: Mapping[str, Measurements],
-    parameters: Sequence[str],
-    settings: Mapping[str, Any],
-    environment: Mapping[str, Any],
-    tolerance: float = TOLERANCE,
-    notes: Sequence[str] = (),
-) -> Result:
+def judge(recording: Recording, settings: ScaleLawSettings) -> Result:
     """Fit and judge every measured quantity of an op.
 
     The verdict is about the fitted law. A published law's verdict stands beside it, in
     `ScaleLawFinding.laws`, and does not change it.
 
     Args:
-        op: a built-in op's name, or a user's import path.
-        measured: per quantity (``output``, ``gradient of q`` …), the measurements.
-        parameters: the names of the op's parameters, those of the grid.
-        settings: recorded with the result.
-        environment: recorded with the result.
-        tolerance: the relative error that a law may have anywhere.
-        notes: what the measurement has to say, such as an ignored parameter.
+        recording: a frame for each grid point, a record for each quantity.
+        settings: whose tolerance decides; all go into the result.
     """
     findings = []
-    remarks = list(notes)
-    for quantity, values in measured.items():
-        if not np.any(values.rms > 0):
-            remarks.append(f"The {quantity} is zero everywhere: it has no scale.")
+    notes = [Note(kind=NoteKind(kind), text=text) for kind, text in recording.notes]
+    for (op, quantity), measurements in by_quantity(recording.frames).items():
+        if not np.any(measurements.rms > 0):
+            text = f"The {quantity} is zero everywhere: it has no scale."
+            notes.append(Note(kind=NoteKind.NOT_JUDGED, text=text))
             continue
-        findings.append(
-            _judge(op, quantity, values, theory_of(op, quantity, parameters), tolerance)
-        )
-    remarks += _gradient_remarks(findings) + _exact_remarks(findings)
-    order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
+        findings.append(_judge(op, quantity, measurements, settings.tolerance))
+    remarks = _gradient_remarks(findings) + _exact_remarks(findings)
+    notes += [Note(kind=NoteKind.REMARK, text=text) for text in remarks]
     return Result(
         command="scale-law",
-        settings=settings,
-        environment=environment,
-        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.verdict))),
-        notes=tuple(remarks),
+        settings=settings.encode(),
+        environment=recording.environment,
+        findings=tuple(sorted(findings, key=lambda finding: finding.verdict.severity)),
+        notes=tuple(notes),
     )
 
 
-def _judge(
-    op: str, quantity: str, measured: Measurements, theory: Theory, tolerance: float
-) -> ScaleLawFinding:
-    if np.any(measured.rms == 0):
-        zero = measured.points[int(np.argmin(measured.rms))]
+def _judge(op: str, quantity: str, measurements: Measurements, tolerance: float) -> ScaleLawFinding:
+    if np.any(measurements.rms == 0):
+        zero = measurements.points[int(np.argmin(measurements.rms))]
         return ScaleLawFinding(
             tensor=op,
             kind=quantity,
             verdict=Verdict.FAIL,
-            cause=f"it is zero at {_words(zero)} and not elsewhere: no positive law fits",
-            measured=measured,
+            cause=f"it is zero at {describe_point(zero)} and not elsewhere: no positive law fits",
+            measurements=measurements,
         )
-    laws = tuple(_assess_law(measured, law, tolerance) for law in theory.laws)
-    enough = [
-        family
-        for family in theory.families
-        if len(measured.points) - len(family.constants) >= MIN_DEGREES_OF_FREEDOM
-        or not family.constants
-        or _is_single_point(measured)
-    ]
-    if not enough:
-        wanted = min(len(family.constants) for family in theory.families) + MIN_DEGREES_OF_FREEDOM
+    points = measurements.points
+    theory = theory_of(op, quantity, list(points[0]))
+    laws = tuple(_assess_law(measurements, law, tolerance) for law in theory.laws)
+    fits = _fits(measurements, theory)
+    if not fits:
         return ScaleLawFinding(
             tensor=op,
             kind=quantity,
             verdict=Verdict.INCONCLUSIVE,
-            cause=f"{len(measured.points)} grid points are too few to fit a law",
-            fix=f"give --over at least {wanted} points",
-            measured=measured,
+            cause=f"a law takes more grid points than {len(points)}",
+            fix=_more_points(op, min(_constants(theory))),
+            measurements=measurements,
             laws=laws,
         )
-    fit = _choose([fit_family(measured, family) for family in enough])
+    fit = _choose(fits)
     fitted = assess(
-        measured,
+        measurements,
         fit.log_sigma,
         law="fitted",
-        source="this run",
+        source=THIS_RUN,
         expression=fit.expression,
         tolerance=tolerance,
         free=len(fit.constants),
     )
-    verdict, cause, fix = _words_for(fitted, tolerance)
-    if len(enough) < len(theory.families) and fit.discrepancy >= GOOD_ENOUGH:
-        wanted = max(len(family.constants) for family in theory.families) + MIN_DEGREES_OF_FREEDOM
-        verdict = Verdict.INCONCLUSIVE
-        cause = (
-            f"the laws that {len(measured.points)} points can fix are off by up to "
-            f"{abs(fitted.worst_error):.1%}; richer ones need more points"
-        )
-        fix = f"give --over at least {wanted} points"
-    return ScaleLawFinding(
+    finding = ScaleLawFinding(
         tensor=op,
         kind=quantity,
-        verdict=verdict,
-        cause=cause,
-        fix=fix,
-        measured=measured,
+        verdict=fitted.verdict,
+        cause=_cause(fitted, tolerance),
+        fix=_fix(op, fitted.verdict),
+        measurements=measurements,
         fitted=fitted,
         constants=fit.constants,
         discrepancy=fit.discrepancy,
-        python=_python(op, quantity, measured, fit),
+        python=_python(op, quantity, list(points[0]), fit),
         laws=laws,
     )
+    if len(fits) < len(theory.families) and fit.discrepancy >= GOOD_ENOUGH:
+        return replace(
+            finding,
+            verdict=Verdict.INCONCLUSIVE,
+            cause=f"the laws that {len(points)} points can fix are off by up to "
+            f"{abs(fitted.worst_error):.1%}; richer ones need more points",
+            fix=_more_points(op, max(_constants(theory))),
+        )
+    return finding
+
+
+def _fits(measurements: Measurements, theory: OpTheory) -> list[Fit]:
+    """Of the families that there are points enough for; a constant fits an op's only point."""
+    is_only_point = len(measurements.points) == 1 and not measurements.points[0]
+    return [
+        fit_family(measurements, family)
+        for family in theory.families
+        if len(measurements.points) - len(family.constants) >= MIN_DEGREES_OF_FREEDOM
+        or not family.constants
+        or is_only_point
+    ]
+
+
+def _constants(theory: OpTheory) -> list[int]:
+    return [len(family.constants) for family in theory.families]
+
+
+def _more_points(op: str, constants: int) -> Fix:
+    wanted = constants + MIN_DEGREES_OF_FREEDOM
+    return Fix(tensor=op, steps=(Advice(text=f"give --over at least {wanted} points"),))
 
 
 def _choose(fits: Sequence[Fit]) -> Fit:
@@ -208,14 +147,10 @@ def _choose(fits: Sequence[Fit]) -> Fit:
     return min(fits, key=lambda fit: fit.information)
 
 
-def _is_single_point(measured: Measurements) -> bool:
-    return len(measured.points) == 1 and not measured.points[0]
-
-
-def _assess_law(measured: Measurements, law: ScaleLaw, tolerance: float) -> Assessment:
-    predicted = np.log([law(**point) for point in measured.points])
+def _assess_law(measurements: Measurements, law: ScaleLaw, tolerance: float) -> Assessment:
+    predicted = np.log([law(**point) for point in measurements.points])
     return assess(
-        measured,
+        measurements,
         predicted,
         law=law.name,
         source=law.source,
@@ -224,24 +159,35 @@ def _assess_law(measured: Measurements, law: ScaleLaw, tolerance: float) -> Asse
     )
 
 
-def _words_for(fitted: Assessment, tolerance: float) -> tuple[Verdict, str | None, str | None]:
-    where = f"{fitted.worst_error:+.1%} at {_words(fitted.worst_at)}"
+def _cause(fitted: Assessment, tolerance: float) -> str | None:
+    where = f"{fitted.worst_error:+.1%} at {describe_point(fitted.worst_at)}"
     match fitted.verdict:
         case Verdict.PASS:
-            return Verdict.PASS, None, None
+            return None
         case Verdict.FAIL:
             return (
-                Verdict.FAIL,
                 f"the best law of the family is off by {where}, beyond noise and beyond "
-                f"{tolerance:.0%}",
-                "narrow --over to the range you use, or accept a larger --tolerance",
+                f"{tolerance:.0%}"
             )
         case Verdict.INCONCLUSIVE:
             return (
-                Verdict.INCONCLUSIVE,
-                f"the noise leaves open whether the law is within {tolerance:.0%} (worst {where})",
-                "ask for a smaller --relative-error",
+                f"the noise leaves open whether the law is within {tolerance:.0%} (worst {where})"
             )
+
+
+def _fix(op: str, verdict: Verdict) -> Fix | None:
+    match verdict:
+        case Verdict.PASS:
+            return None
+        case Verdict.FAIL:
+            narrow = Advice(text="narrow --over to the range you use")
+            return Fix(
+                tensor=op,
+                steps=(narrow, Advice(text="accept a larger --tolerance")),
+                is_choice=True,
+            )
+        case Verdict.INCONCLUSIVE:
+            return Fix(tensor=op, steps=(Advice(text="ask for a smaller --relative-error"),))
 
 
 def _gradient_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:
@@ -251,16 +197,17 @@ def _gradient_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:
         return []
     remarks = []
     for finding in findings:
-        if not finding.kind.startswith("gradient of ") or not np.all(output.measured.rms > 0):
+        measured = finding.measurements
+        if not finding.kind.startswith("gradient of ") or not np.all(output.measurements.rms > 0):
             continue
-        ratio = finding.measured.rms / output.measured.rms
+        ratio = measured.rms / output.measurements.rms
         if np.median(ratio) < FAR_BELOW_UNIT:
             low, high = int(np.argmin(ratio)), int(np.argmax(ratio))
             remarks.append(
                 f"The {finding.kind} is far below unit when it is divided by the output's scale: "
                 f"median {np.median(ratio):.3g}, from {ratio[low]:.3g} "
-                f"({_words(finding.measured.points[low])}) to {ratio[high]:.3g} "
-                f"({_words(finding.measured.points[high])}). Divide it by its own law instead."
+                f"({describe_point(measured.points[low])}) to {ratio[high]:.3g} "
+                f"({describe_point(measured.points[high])}). Divide it by its own law instead."
             )
     return remarks
 
@@ -269,27 +216,24 @@ def _exact_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:
     """How far published laws are from the exact values, free of noise."""
     remarks = []
     for finding in findings:
-        exact = next((law for law in finding.laws if law.law == "exact"), None)
+        exact = next((law for law in finding.laws if law.source == QUADRATURE), None)
         for law in finding.laws:
             if exact is None or law is exact:
                 continue
             error = np.array(law.predicted) / np.array(exact.predicted) - 1
             worst = int(np.argmax(np.abs(error)))
+            at = describe_point(finding.measurements.points[worst])
             remarks.append(
-                f"Against the exact {finding.kind}, the law of {law.source} is off by at most "
-                f"{error[worst]:+.2%} ({_words(finding.measured.points[worst])})."
+                f"Against the exact {finding.kind}, the law of {law.source.reference} is off by at "
+                f"most {error[worst]:+.2%} ({at})."
             )
     return remarks
 
 
-def _words(point: Point) -> str:
-    return ", ".join(f"{name}={value:g}" for name, value in point.items()) or "its only point"
-
-
-def _python(op: str, quantity: str, measured: Measurements, fit: Fit) -> str:
+def _python(op: str, quantity: str, parameters: Sequence[str], fit: Fit) -> str:
     stem = op.rpartition(":")[2].replace("-", "_").replace(".", "_")
     suffix = "scale" if quantity == "output" else quantity.removeprefix("gradient of ")
     suffix = {"output (std)": "std"}.get(quantity, suffix)
     name = f"{stem}_{suffix}" if suffix in ("scale", "std") else f"{stem}_grad_{suffix}_scale"
     body = fit.family.python([constant.value for constant in fit.constants])
-    return f"def {name}({', '.join(measured.points[0])}): {body}"
+    return f"def {name}({', '.join(parameters)}): {body}"

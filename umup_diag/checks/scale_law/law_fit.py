@@ -6,21 +6,25 @@ are relative errors too.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq, least_squares, minimize
-from scipy.stats import chi2, norm, t
+from scipy.special import chdtrc, ndtri, stdtrit  # scipy.stats takes a second to import
 
-from umup_diag.checks.result import Verdict, equivalence
-from umup_diag.scaling.interpolation import BoundFamily, Family, Point
+from umup_diag.checks.interval import CONFIDENCE
+from umup_diag.checks.verdict import Verdict, equivalence
+from umup_diag.recording import Frame, Moments, TensorRecord
+from umup_diag.scaling.interpolation import BoundFamily, LawFamily, Point
+from umup_diag.scaling.scale_laws import Source
 
 Array = npt.NDArray[np.float64]
 
-CONFIDENCE = 0.95
+# What an interval of CONFIDENCE reaches to either side, in standard errors.
+STANDARD_ERRORS = float(ndtri((1 + CONFIDENCE) / 2))
 # Below this probability of the residuals under noise alone, a law is wrong beyond noise.
 REJECT_BELOW = 0.001
 # Float32 sums are no better than this, whatever the spread of the draws says.
@@ -43,6 +47,13 @@ class Measurements:
     rms: Array
     relative_error: Array
 
+    def document(self) -> list[dict[str, Any]]:
+        """What ``result.json`` says of each point."""
+        return [
+            {"point": dict(point), "rms": float(rms), "relative_error": float(error)}
+            for point, rms, error in zip(self.points, self.rms, self.relative_error, strict=True)
+        ]
+
     @property
     def log_rms(self) -> Array:
         """Natural log of the measured scale."""
@@ -54,43 +65,29 @@ class Measurements:
         return np.maximum(self.relative_error, ERROR_FLOOR)
 
 
-class Estimated(Protocol):
-    """One measured scale, as `umup_diag.measure.monte_carlo.estimate.Estimate` holds it."""
-
-    @property
-    def quantity(self) -> str:
-        """``output`` or ``gradient of <input>``."""
-        ...
-
-    @property
-    def point(self) -> Point:
-        """The op's parameters."""
-        ...
-
-    @property
-    def rms(self) -> float:
-        """The measured scale."""
-        ...
-
-    @property
-    def relative_error(self) -> float:
-        """Its standard error, as a fraction of it."""
-        ...
-
-
-def by_quantity(estimates: Iterable[Estimated]) -> dict[str, Measurements]:
-    """Sort estimates by quantity, in the order in which they first come."""
-    groups: dict[str, list[Estimated]] = {}
-    for estimate in estimates:
-        groups.setdefault(estimate.quantity, []).append(estimate)
+def by_quantity(frames: Iterable[Frame]) -> dict[tuple[str, str], Measurements]:
+    """What was measured of each (op, quantity), in the order in which they first come."""
+    groups: dict[tuple[str, str], list[tuple[Point, TensorRecord]]] = {}
+    for frame in frames:
+        for record in frame.records:
+            groups.setdefault((record.tensor, record.kind), []).append((frame.point, record))
     return {
         quantity: Measurements(
-            points=tuple(estimate.point for estimate in group),
-            rms=np.array([estimate.rms for estimate in group]),
-            relative_error=np.array([estimate.relative_error for estimate in group]),
+            points=tuple(point for point, _ in group),
+            rms=np.array([record.rms for _, record in group]),
+            relative_error=np.array([_relative_error(record) for _, record in group]),
         )
         for quantity, group in groups.items()
     }
+
+
+def _relative_error(record: TensorRecord) -> float:
+    """Of an estimate; what was counted whole has none."""
+    match record.statistics:
+        case Moments(relative_error=float(error)):
+            return error
+        case _:
+            return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +96,7 @@ class Assessment:
 
     Attributes:
         law: the law's name.
-        source: where it is from.
+        source: where the law is from.
         expression: the law in one line of Python.
         predicted: σ at each point.
         worst_error: law / measured - 1 where that is furthest from 1.
@@ -112,7 +109,7 @@ class Assessment:
     """
 
     law: str
-    source: str
+    source: Source
     expression: str
     predicted: tuple[float, ...]
     worst_error: float
@@ -126,6 +123,12 @@ class Assessment:
     def rejected(self) -> bool:
         """Whether the law is wrong beyond noise, by however little."""
         return self.p_value < REJECT_BELOW
+
+    def document(self) -> dict[str, Any]:
+        """What ``result.json`` says of it."""
+        document = asdict(self) | {"source": self.source.reference}
+        del document["predicted"]
+        return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +161,7 @@ class Fit:
         information: Bayesian information criterion; lower is better.
     """
 
-    family: Family
+    family: LawFamily
     constants: tuple[Constant, ...]
     log_sigma: Array
     discrepancy: float
@@ -175,7 +178,7 @@ def assess(
     log_sigma: Array,
     *,
     law: str,
-    source: str,
+    source: Source,
     expression: str,
     tolerance: float,
     free: int = 0,
@@ -195,7 +198,7 @@ def assess(
     errors = measured.errors
     degrees = len(residual) - free
     statistic = float(np.sum((residual / errors) ** 2))
-    simultaneous = float(norm.isf((1 - CONFIDENCE) / (2 * len(residual))))
+    simultaneous = -float(ndtri((1 - CONFIDENCE) / (2 * len(residual))))
     reach = np.abs(residual)
     low = float(np.max(np.maximum(0.0, reach - simultaneous * errors)))
     high = float(np.max(reach + simultaneous * errors))
@@ -209,12 +212,12 @@ def assess(
         worst_at=measured.points[worst],
         rms_error=float(np.sqrt(np.mean(residual**2))),
         beyond_noise=math.sqrt(max(0.0, float(np.mean(residual**2 - errors**2)))),
-        p_value=float(chi2.sf(statistic, degrees)) if degrees > 0 else math.nan,
+        p_value=float(chdtrc(degrees, statistic)) if degrees > 0 else math.nan,
         verdict=equivalence((low, high), (0.0, math.log1p(tolerance))),
     )
 
 
-def fit_family(measured: Measurements, family: Family) -> Fit:
+def fit_family(measured: Measurements, family: LawFamily) -> Fit:
     """Weighted least squares in log σ.
 
     The weights come from the Monte-Carlo errors. When these do not explain the residuals, the law
@@ -232,7 +235,8 @@ def fit_family(measured: Measurements, family: Family) -> Fit:
     degrees = len(points) - len(names)
     theta = _solve(bound, log_rms, errors, _starts(family, points, log_rms))
     discrepancy = 0.0
-    if degrees > 0 and chi2.sf(_statistic(bound, theta, log_rms, errors), degrees) < REJECT_BELOW:
+    statistic = _statistic(bound, theta, log_rms, errors)
+    if degrees > 0 and chdtrc(degrees, statistic) < REJECT_BELOW:
         starts = _starts(family, points, log_rms)
 
         def surplus(extra: float) -> float:
@@ -270,7 +274,7 @@ def _solve(bound: BoundFamily, log_rms: Array, errors: Array, starts: Sequence[A
     return np.asarray(min(solutions, key=lambda solution: float(solution.cost)).x)
 
 
-def _upper_first(family: Family, theta: Array) -> Array:
+def _upper_first(family: LawFamily, theta: Array) -> Array:
     """Of the two equal laws (upper, lower, c, k) and (lower, upper, 1/c, -k), the one in order."""
     names = family.constants
     exchangeable = names[:3] == ("upper", "lower", "c") and len(names) == 3 + len(family.ratios)
@@ -283,7 +287,7 @@ def _statistic(bound: BoundFamily, theta: Array, log_rms: Array, errors: Array) 
     return float(np.sum(((bound.log_sigma(theta) - log_rms) / errors) ** 2))
 
 
-def _starts(family: Family, points: Sequence[Point], log_rms: Array) -> list[Array]:
+def _starts(family: LawFamily, points: Sequence[Point], log_rms: Array) -> list[Array]:
     """Starting points: limits at the ends of the data, the middle of w in the grid's middle."""
     bound = family.bind(points)
     centres = [
@@ -312,15 +316,15 @@ def _starts(family: Family, points: Sequence[Point], log_rms: Array) -> list[Arr
 
 
 def _constants(
-    family: Family, bound: BoundFamily, theta: Array, errors: Array, degrees: int | None
+    family: LawFamily, bound: BoundFamily, theta: Array, errors: Array, degrees: int | None
 ) -> tuple[Constant, ...]:
     jacobian = bound.jacobian(theta) / errors[:, None]
     _, singular, basis = np.linalg.svd(jacobian, full_matrices=False)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         variance = np.sum((basis / singular[:, None]) ** 2, axis=0)
-        quantile = norm.isf((1 - CONFIDENCE) / 2)
+        quantile = STANDARD_ERRORS
         if degrees is not None:
-            quantile = t.isf((1 - CONFIDENCE) / 2, degrees)
+            quantile = float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
         half = quantile * np.sqrt(variance)
         ends = np.stack([theta, theta - half, theta + half])
         logarithmic = np.array(family.logarithmic, dtype=bool)
@@ -331,11 +335,11 @@ def _constants(
     )
 
 
-def fit_worst_error(measured: Measurements, family: Family) -> tuple[float, ...]:
+def fit_worst_error(measured: Measurements, family: LawFamily) -> tuple[float, ...]:
     """The constants that make a family's worst error smallest, whatever the noise.
 
     Where `fit_family` wants the law that is most likely, this wants the one to rely on. The search
-    is a simplex from the least-squares law; constants in the order of `Family.constants`.
+    is a simplex from the least-squares law; constants in the order of `LawFamily.constants`.
     """
     bound = family.bind(measured.points)
     logarithmic = np.array(family.logarithmic, dtype=bool)

@@ -1,14 +1,16 @@
-"""Ranges of parameters on the command line: ``alpha=1/8..8 s=64,128``."""
+"""Values of parameters, as in ``alpha=1/8..8 s=64,128``, and the grid that they make."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isclose, log2
+from itertools import product
+from math import isclose, log2, prod
 from typing import Any
 
 from umup_diag.errors import InputError
 
 Values = tuple[float, ...]
+MAX_POINTS = 10_000
 
 
 def parse_number(text: str) -> Fraction:
@@ -81,6 +83,18 @@ def parse_over(tokens: Sequence[str]) -> dict[str, Values]:
     return over
 
 
+def grid_points(over: Mapping[str, Values]) -> list[dict[str, float]]:
+    """Every combination of the parameters' values; of no parameter, one point.
+
+    Raises:
+        InputError: if there are more than `MAX_POINTS`.
+    """
+    size = prod(len(values) for values in over.values())
+    if size > MAX_POINTS:
+        raise InputError(f"--over makes {size} grid points; {MAX_POINTS} are allowed.")
+    return [dict(zip(over, values, strict=True)) for values in product(*over.values())]
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Parameters and their values, as a type of setting."""
@@ -102,8 +116,10 @@ class Grid:
 
     @staticmethod
     def _values(values: Any) -> Values:
-        several = isinstance(values, list | tuple)
-        return parse_values(",".join(map(str, values)) if several else str(values))
+        several = list(values) if isinstance(values, list | tuple) else [values]
+        numbers = parse_values(",".join(map(str, several)))
+        is_float = any(isinstance(each, float) for each in several)
+        return tuple(map(float, numbers)) if is_float else numbers
 
 
 GRID = Grid()

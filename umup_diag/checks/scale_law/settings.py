@@ -1,4 +1,4 @@
-"""What a scale-law check can be asked."""
+"""Settings of the scale-law check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

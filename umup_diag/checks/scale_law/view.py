@@ -1,4 +1,4 @@
-"""Tell a scale-law result on a terminal."""
+"""How scale-law results are shown."""
 
 import math
 
@@ -6,16 +6,38 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.result import Result, Verdict
-from umup_diag.checks.scale_law.judge import ScaleLawFinding
+from umup_diag.checks.result import Result
+from umup_diag.checks.scale_law.figure import pictures
+from umup_diag.checks.scale_law.finding import ScaleLawFinding, scale_law_findings
 from umup_diag.checks.scale_law.law_fit import Assessment, Constant
-from umup_diag.scaling.interpolation import Point
+from umup_diag.recording.frame import describe_point
+from umup_diag.report import cells
+from umup_diag.report.style import styled
+from umup_diag.report.view import View
 
 PASTE_HEADER = "from math import log, pi, sqrt"
-_STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 
 
-def terminal(result: Result) -> RenderableType:
+def view() -> View:
+    """How the results of this check are shown."""
+    return View(
+        table=table,
+        columns={
+            "op": lambda finding: finding.tensor,
+            "quantity": lambda finding: finding.kind,
+            "verdict": lambda finding: finding.verdict,
+            "law, as Python": lambda finding: finding.python or "",
+            "cause": cells.cause,
+            "fix": cells.fix,
+        },
+        figures=pictures,
+        stems=("scale_law", "output*", "gradient*"),
+        caption="Measured scales with 95 % intervals, the fitted and the published law; below, how "
+        "far each law is off.",
+    )
+
+
+def table(result: Result, every: bool = False) -> RenderableType:  # noqa: ARG001
     """The whole answer: laws and their errors, constants, lines to paste, remarks."""
     findings = scale_law_findings(result)
     parts: list[RenderableType] = [_errors_table(findings)]
@@ -27,30 +49,11 @@ def terminal(result: Result) -> RenderableType:
         code = "\n".join([PASTE_HEADER, *lines])
         parts.append(Text(code, style="cyan", no_wrap=True, overflow="ignore"))
     remarks = [_remark(finding) for finding in findings if finding.cause]
-    remarks += result.notes
+    remarks += [note.text for note in result.notes]
     if remarks:
         parts += [Text(), *(Text(f"• {remark}") for remark in remarks)]
-    parts += [Text(), Text(result.verdict.value, style=f"bold {_STYLE[result.verdict]}")]
+    parts += [Text(), styled(result.verdict)]
     return Group(*parts)
-
-
-def scale_law_findings(result: Result) -> list[ScaleLawFinding]:
-    """The result's findings, as what they are.
-
-    Raises:
-        TypeError: if the result is not a scale-law result.
-    """
-    findings = []
-    for finding in result.findings:
-        if not isinstance(finding, ScaleLawFinding):
-            raise TypeError(f"not a scale-law finding: {type(finding).__name__}")
-        findings.append(finding)
-    return findings
-
-
-def point_text(point: Point) -> str:
-    """A point in words: ``alpha=0.125 seq_len=256``."""
-    return " ".join(f"{name}={value:g}" for name, value in point.items()) or "-"
 
 
 def _remark(finding: ScaleLawFinding) -> str:
@@ -76,18 +79,11 @@ def _errors_table(findings: list[ScaleLawFinding]) -> Table:
         laws = ([finding.fitted] if finding.fitted else []) + list(finding.laws)
         label = finding.kind
         for law in laws:
-            table.add_row(label, law_name(law), *_errors(law))
+            table.add_row(label, law.source.name, *_errors(law))
             label = ""
         if not laws:
-            table.add_row(label, "none", "", "", "", "", _verdict(finding.verdict))
+            table.add_row(label, "none", "", "", "", "", styled(finding.verdict))
     return table
-
-
-def law_name(law: Assessment) -> str:
-    """What a reader calls it: ``fitted``, ``exact``, or its source in a word."""
-    if law.law in ("fitted", "exact"):
-        return law.law
-    return law.source.split(" (")[0].split(",")[0].split(" ")[0].rpartition("/")[2]
 
 
 def _errors(law: Assessment) -> tuple[str | Text, ...]:
@@ -95,17 +91,13 @@ def _errors(law: Assessment) -> tuple[str | Text, ...]:
         f"{law.worst_error:+.2%}" if law.worst_error < 1 else f"×{1 + law.worst_error:.3g}",
         _relative(law.rms_error),
         _relative(law.beyond_noise) if law.rejected else "none",
-        point_text(law.worst_at),
-        _verdict(law.verdict),
+        describe_point(law.worst_at, separator=" "),
+        styled(law.verdict),
     )
 
 
 def _relative(log_error: float) -> str:
     return f"{log_error:.2%}" if log_error < 1 else f"×{math.exp(log_error):.3g}"
-
-
-def _verdict(verdict: Verdict) -> Text:
-    return Text(verdict.value, style=_STYLE[verdict])
 
 
 def _constants_table(findings: list[ScaleLawFinding]) -> Table:

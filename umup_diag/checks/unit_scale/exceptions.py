@@ -7,6 +7,7 @@ from typing import Any
 
 from umup_diag.errors import InputError
 from umup_diag.settings.nearest import missing, nearest
+from umup_diag.settings.values import EntryError
 
 _KEYS = ("tensor", "kind", "range", "reason")
 
@@ -46,19 +47,6 @@ class ScaleException:
         return self.kind in (None, kind) and fnmatchcase(tensor, self.tensor)
 
 
-class ExceptionsError(ValueError):
-    """What is wrong with one of the ``[[exceptions]]``, and where.
-
-    Attributes:
-        key: that is wrong.
-        index: of the exception, from 0.
-    """
-
-    def __init__(self, message: str, *, key: str, index: int) -> None:
-        super().__init__(message)
-        self.key, self.index = key, index
-
-
 @dataclass(frozen=True, slots=True)
 class Exceptions:
     """``[[exceptions]]`` of a plan, as a type of setting."""
@@ -71,7 +59,7 @@ class Exceptions:
         """From tables of TOML, from what a recording kept, or as they are.
 
         Raises:
-            ExceptionsError: naming the key and the exception that is wrong.
+            EntryError: naming the key and the exception that is wrong.
         """
         if not isinstance(value, list | tuple):
             raise ValueError("write each exception as a table of its own, under [[exceptions]]")
@@ -82,8 +70,8 @@ EXCEPTIONS = Exceptions()
 
 
 def _exception(entry: Any, index: int) -> ScaleException:
-    def wrong(message: str, key: str) -> ExceptionsError:
-        return ExceptionsError(message, key=key, index=index)
+    def wrong(message: str, key: str) -> EntryError:
+        return EntryError(message, key=key, index=index)
 
     if isinstance(entry, ScaleException):
         return entry

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from umup_diag.checks.coordcheck.figure import png, power_of_two
 from umup_diag.checks.result import Result, Verdict
 from umup_diag.checks.unit_scale.judge import ScaleFinding
+from umup_diag.report.figure import png, power_of_two
 from umup_diag.scaling.kinds import kind_order
 
 COLUMNS = 2
@@ -20,7 +20,7 @@ _MARKERS = "osD^v<>P"
 _COLOURS = {Verdict.PASS: "#1a7f37", Verdict.FAIL: "#cf222e", Verdict.INCONCLUSIVE: "#bf8700"}
 
 
-def unit_scale(result: Result) -> dict[str, bytes]:
+def figures(result: Result) -> dict[str, bytes]:
     """RMS of each tensor, a panel per kind, with its interval; grey is what is accepted."""
     findings = [
         finding

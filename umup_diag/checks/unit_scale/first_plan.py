@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from umup_diag.checks.result import Result, Verdict
 from umup_diag.checks.unit_scale.judge import ScaleFinding
 from umup_diag.report.names import collapse
-from umup_diag.report.sentences import number
+from umup_diag.report.style import number
 from umup_diag.scaling.kinds import kind_order
 
 
@@ -54,7 +54,7 @@ def first_plan(result: Result) -> str:
             f"range = [{low:.3g}, {high:.3g}]",
             'reason = "as measured when this plan was written; not explained yet"',
         ]
-        fixes = {member.fix for member in members if member.fix}
+        fixes = {str(member.fix) for member in members if member.fix}
         lines += [f"# to mend it: {fix}" for fix in sorted(fixes)[:1]]
     return "\n".join(lines) + "\n"
 

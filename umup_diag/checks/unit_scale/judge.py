@@ -11,23 +11,23 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from umup_diag.checks.coordcheck.slopes import CONFIDENCE
-from umup_diag.checks.result import Finding, Result, Verdict, equivalence
-from umup_diag.errors import InputError
-from umup_diag.measure.init_pass import InitRow
-from umup_diag.measure.recording import Recording
+from umup_diag.checks.fix import Advice, Fix, Multiply
+from umup_diag.checks.interval import Mean
+from umup_diag.checks.result import Finding, Note, NoteKind, Result
+from umup_diag.checks.unit_scale import UNIT_SCALE
+from umup_diag.checks.unit_scale.exceptions import ScaleException
+from umup_diag.checks.unit_scale.expected import Expectations
+from umup_diag.checks.unit_scale.settings import UnitScaleSettings
+from umup_diag.checks.verdict import Verdict, equivalence
+from umup_diag.recording import Recording, TensorRecord
+from umup_diag.report.style import number
 from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.unit_expectations import Expectation
 
-TOLERANCE = math.sqrt(2)
 SAME_FACTOR = 0.5  #: octaves; two factors this close are one fault, seen twice
-STALE = "Stale exception"  #: how a note about one begins
-_SEVERITY = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
 _BACKWARD = (Kind.GRAD_OUTPUT, Kind.WEIGHT_GRAD)
 _ORDER = (Kind.INPUT, Kind.WEIGHT, Kind.OUTPUT)  # within a layer
 #: kind → what is wrong when only it is, and what to multiply.
@@ -44,55 +44,16 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleException:
-    """A range that a user has accepted for a tensor, with the reason.
-
-    Attributes:
-        tensor: name or pattern, as in ``layers.*.attention.q``.
-        kind: of tensor; None for every kind of that tensor.
-        low: smallest RMS.
-        high: largest.
-        reason: why.
-    """
-
-    tensor: str
-    kind: str | None = None
-    low: float
-    high: float
-    reason: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high:
-            raise InputError(
-                f"exception {self.name}: the range [{self.low:g}, {self.high:g}] is empty or "
-                "negative; give the smallest RMS, then the largest."
-            )
-
-    @property
-    def name(self) -> str:
-        """As messages call it."""
-        return f"{self.tensor}:{self.kind}" if self.kind else self.tensor
-
-    def covers(self, finding: "ScaleFinding") -> bool:
-        """Whether it is about this finding."""
-        return self.kind in (None, finding.kind) and fnmatchcase(finding.tensor, self.tensor)
-
-    def encode(self) -> dict[str, Any]:
-        """As settings keep it."""
-        return {name: getattr(self, name) for name in ("tensor", "kind", "low", "high", "reason")}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleFinding(Finding):
     """A judged RMS at one width.
 
     Attributes:
-        width: of the model; None where only one was given, as in a test.
+        width: of the model; None where there is one model without a width, as in a test.
         order: place of the layer in the forward pass.
         rms: geometric mean over seeds and batches.
-        interval: its 95 % interval, from the seeds.
-        expected: what it should be.
-        accepted: what the whole interval must lie in.
+        interval: its 95 % interval, from the seeds; the RMS itself where there is one model alone.
+        expected: the RMS that theory has.
+        accepted: range that the whole interval must lie in.
         because: why `expected` is not 1; None where it is.
         exception: the reason of the user's exception that `accepted` comes from; None without.
     """
@@ -111,82 +72,98 @@ class ScaleFinding(Finding):
         """What the RMS must be multiplied by to be the expected one."""
         return self.expected / self.rms if self.rms > 0 else math.inf
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The width."""
+        return () if self.width is None else (f"at width {self.width}",)
 
-def judge(recording: Recording) -> Result:
-    """Judge a recording of `umup_diag.measure.init_pass`, by the settings that it keeps."""
-    settings = recording.settings
-    rows = [row for row in recording.rows if isinstance(row, InitRow)]
-    exceptions = [ScaleException(**fields) for fields in settings["exceptions"]]
-    findings, notes = judge_rows(rows, tolerance=settings["tolerance"], exceptions=exceptions)
+    @property
+    def measured(self) -> str:
+        """RMS, its interval, and what was accepted and why."""
+        low, high = self.interval
+        text = f"RMS {number(self.rms)}"
+        if low != high:
+            text += f" ({number(low)}…{number(high)})"
+        text += f", wanted {number(self.accepted[0])}…{number(self.accepted[1])}"
+        if self.exception:
+            return f"{text} by exception ({self.exception})"
+        return f"{text} around {number(self.expected)} ({self.because})" if self.because else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """A tensor in one frame.
+
+    Attributes:
+        seed: index of the model at its width; None where it is the only one.
+        record: of the tensor.
+        expected: its RMS in theory.
+    """
+
+    seed: float | None
+    record: TensorRecord
+    expected: Expectation
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it has no scale at all."""
+        return bool(self.record.statistics.nonfinite_count) or not self.record.rms > 0
+
+
+def judge(recording: Recording, settings: UnitScaleSettings) -> Result:
+    """Findings, worst first and then in the order of cause.
+
+    An interval takes two seeds; frames without a seed, of one model and one batch, are judged by
+    their RMS as it is.
+    """
+    groups: dict[tuple[float | None, str, str], list[_Measured]] = defaultdict(list)
+    for frame in recording.frames:
+        expectations, point = Expectations.of(frame), frame.point
+        for record in frame.records:
+            groups[point.get("width"), record.tensor, record.kind].append(
+                _Measured(seed=point.get("seed"), record=record, expected=expectations.at(record))
+            )
+    unjudged = set()
+    standard = []
+    for (width, tensor, kind), group in groups.items():
+        fans = group[0].record.fans
+        is_vector = fans is None or fans.is_vector
+        if is_vector and kind == Kind.WEIGHT and not any(each.record.rms for each in group):
+            unjudged.add(tensor)  # a bias that starts at zero has no scale yet
+        else:
+            standard.append(_finding(group, width, settings.tolerance))
+    judged, stale = _except(standard, settings.exceptions)
+    notes = []
+    if unjudged:
+        text = f"Not judged: {', '.join(sorted(unjudged))}: zero at init."
+        notes.append(Note(kind=NoteKind.NOT_JUDGED, text=text))
     return Result(
-        command="unit-scale",
-        settings=settings,
-        environment={**recording.environment, "seed": settings["seed"]},
-        findings=tuple(findings),
-        notes=tuple(notes),
+        command=UNIT_SCALE.name,
+        settings=settings.encode(),
+        environment={**recording.environment, "seed": settings.seed},
+        findings=tuple(_explain(judged)),
+        notes=(*notes, *stale),
     )
 
 
-def judge_rows(
-    rows: Iterable[InitRow],
-    *,
-    tolerance: float = TOLERANCE,
-    exceptions: Sequence[ScaleException] = (),
-    alone: bool = False,
-) -> tuple[Sequence[ScaleFinding], list[str]]:
-    """Findings, worst first and then in the order of cause; and notes.
-
-    Args:
-        rows: of one or more widths, seeds and batches.
-        tolerance: factor either way.
-        exceptions: ranges that take the place of theory's.
-        alone: the rows are of one model and one batch, whose RMS is judged as it is: an interval
-            takes two seeds.
-
-    Raises:
-        InputError: unless the tolerance is a factor above 1.
-    """
-    if not 1 < tolerance < math.inf:
-        raise InputError(f"a tolerance of {tolerance:g} accepts nothing; give a factor above 1.")
-    groups: dict[tuple[int, str, Kind], list[InitRow]] = defaultdict(list)
-    for row in rows:
-        groups[row.width, row.tensor, row.kind].append(row)
-    unjudged = set()
-    standard = []
-    for (_, tensor, kind), group in groups.items():
-        if group[0].fan_in is None and kind is Kind.WEIGHT and not any(row.rms for row in group):
-            unjudged.add(tensor)  # a bias that starts at zero has no scale yet
-        else:
-            standard.append(_finding(group, tolerance, alone))
-    judged, stale = _except(standard, exceptions)
-    notes = [f"Not judged: {', '.join(sorted(unjudged))}: zero at init."] if unjudged else []
-    return _explain(judged), notes + stale
-
-
-def _finding(group: Sequence[InitRow], tolerance: float, alone: bool) -> ScaleFinding:
-    first = group[0]
-    low = _geometric(row.expected_low for row in group) / tolerance
-    high = _geometric(row.expected_high for row in group) * tolerance
-    rms, interval = _interval(group, alone)
+def _finding(group: Sequence[_Measured], width: float | None, tolerance: float) -> ScaleFinding:
+    first = group[0].record
+    low = _geometric(each.expected.low for each in group) / tolerance
+    high = _geometric(each.expected.high for each in group) * tolerance
+    rms, interval = _interval(group)
+    is_broken = any(each.is_broken for each in group)
     return ScaleFinding(
         tensor=first.tensor,
         kind=first.kind,
-        width=None if alone else first.width,
+        width=None if width is None else int(width),
         order=first.order,
         rms=rms,
         interval=interval,
         expected=math.sqrt(low * high),
         accepted=(low, high),
-        because=first.because,
-        verdict=_verdict(group, interval, (low, high)),
+        because=group[0].expected.because,
+        verdict=Verdict.FAIL if is_broken else equivalence(interval, (low, high)),
     )
-
-
-def _verdict(
-    group: Sequence[InitRow], interval: tuple[float, float], accepted: tuple[float, float]
-) -> Verdict:
-    broken = any(row.nonfinite or not row.rms > 0 for row in group)
-    return Verdict.FAIL if broken else equivalence(interval, accepted)
 
 
 def _geometric(values: Iterable[float]) -> float:
@@ -194,34 +171,35 @@ def _geometric(values: Iterable[float]) -> float:
     return float(2 ** np.mean(logs))
 
 
-def _interval(group: Sequence[InitRow], alone: bool) -> tuple[float, tuple[float, float]]:
+def _interval(group: Sequence[_Measured]) -> tuple[float, tuple[float, float]]:
     """Geometric mean and Student's interval over seeds, batches of a seed averaged first."""
-    by_seed: dict[int, list[float]] = defaultdict(list)
-    for row in group:
-        by_seed[row.seed].append(row.rms if not row.nonfinite else math.nan)
+    by_seed: dict[float | None, list[float]] = defaultdict(list)
+    for each in group:
+        is_finite = not each.record.statistics.nonfinite_count
+        by_seed[each.seed].append(each.record.rms if is_finite else math.nan)
     means = [_geometric(values) for values in by_seed.values()]
     if not all(math.isfinite(mean) for mean in means):
         return math.nan, (math.nan, math.nan)
     if not all(means):
         return 0.0, (0.0, 0.0)
-    logs = np.log2(means)
-    mean = float(logs.mean())
-    if alone:
-        return 2**mean, (2**mean, 2**mean)
-    if len(logs) < 2:
-        return 2**mean, (0.0, math.inf)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1))
-    half = quantile * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    return 2**mean, (2 ** (mean - half), 2 ** (mean + half))
+    logs = Mean.of([math.log2(mean) for mean in means])
+    rms = 2**logs.mean
+    return rms, (rms, rms) if None in by_seed else (2**logs.low, _power_of_two(logs.high))
+
+
+def _power_of_two(exponent: float) -> float:
+    return 2**exponent if exponent < 1024 else math.inf  # Python's own overflow is an error
 
 
 def _except(
     findings: Sequence[ScaleFinding], exceptions: Sequence[ScaleException]
-) -> tuple[list[ScaleFinding], list[str]]:
+) -> tuple[list[ScaleFinding], list[Note]]:
     """Put the user's ranges in place of theory's; say which of them nothing needs any more."""
     judged, needed, met = [], set(), set()
     for finding in findings:
-        exception = next((each for each in exceptions if each.covers(finding)), None)
+        exception = next(
+            (each for each in exceptions if each.covers(finding.tensor, finding.kind)), None
+        )
         if exception is None:
             judged.append(finding)
             continue
@@ -231,9 +209,8 @@ def _except(
             continue
         needed.add(exception.name)
         accepted = (exception.low, exception.high)
-        low, high = finding.interval
         zero_is_fine = finding.rms == 0 and exception.low == 0
-        verdict = Verdict.PASS if zero_is_fine else equivalence((low, high), accepted)
+        verdict = Verdict.PASS if zero_is_fine else equivalence(finding.interval, accepted)
         if math.isnan(finding.rms):
             verdict = Verdict.FAIL
         judged.append(
@@ -247,19 +224,20 @@ def _except(
             why = "every tensor that it covers passes without it"
         else:
             continue
-        stale.append(f"{STALE} {exception.name}: {why}. Remove it.")
+        text = f"Stale exception {exception.name}: {why}. Remove it."
+        stale.append(Note(kind=NoteKind.STALE_EXCEPTION, text=text))
     return judged, stale
 
 
-def _explain(findings: Sequence[ScaleFinding]) -> Sequence[ScaleFinding]:
+def _explain(findings: Sequence[ScaleFinding]) -> list[ScaleFinding]:
     ordered = sorted(
         findings,
-        key=lambda finding: (_SEVERITY[finding.verdict], finding.width or 0, *causal(finding)),
+        key=lambda finding: (finding.verdict.severity, finding.width or 0, *_causal(finding)),
     )
     return _follow(_with_cause(finding) for finding in ordered)
 
 
-def _follow(findings: Iterable[ScaleFinding]) -> Sequence[ScaleFinding]:
+def _follow(findings: Iterable[ScaleFinding]) -> list[ScaleFinding]:
     """Say of a failing finding that it follows from an earlier one, where the factor is the same.
 
     A gradient passes its factor on to every gradient after it, an input to its layer's output. A
@@ -275,7 +253,7 @@ def _follow(findings: Iterable[ScaleFinding]) -> Sequence[ScaleFinding]:
             followed.append(finding)
         elif root and abs(math.log2(finding.factor / root.factor)) <= SAME_FACTOR:
             cause = f"follows from {root.kind} of {root.tensor}"
-            followed.append(replace(finding, cause=cause, fix=None))
+            followed.append(replace(finding, cause=cause, follows=root.tensor, fix=None))
         else:
             roots[finding.width, stream] = finding
             followed.append(finding)
@@ -286,7 +264,7 @@ def _has_factor(finding: ScaleFinding) -> bool:
     return finding.rms > 0 and math.isfinite(finding.rms)
 
 
-def causal(finding: ScaleFinding) -> tuple[bool, int, int]:
+def _causal(finding: ScaleFinding) -> tuple[bool, int, int]:
     """What comes first: the forward pass in its order, then the backward pass in its own."""
     backward = finding.kind in _BACKWARD
     place = _ORDER.index(Kind(finding.kind)) if finding.kind in _ORDER else len(_ORDER)
@@ -305,9 +283,10 @@ def _with_cause(finding: ScaleFinding) -> ScaleFinding:
             cause=f"the interval {low:.3g}…{high:.3g} crosses the edge of what is accepted; "
             "more --seeds would narrow it",
         )
-    if math.isnan(finding.rms):
-        return replace(finding, cause="not finite", fix="look for an overflow at init")
     cause, what = _CAUSES[finding.kind]
-    if finding.rms == 0:
-        return replace(finding, cause="zero at init", fix="except it if that is meant")
-    return replace(finding, cause=cause, fix=f"multiply its {what} by {finding.factor:.3g}")
+    step: Multiply | Advice = Multiply(what=what, factor=finding.factor)
+    if math.isnan(finding.rms):
+        cause, step = "not finite", Advice(text="look for an overflow at init")
+    elif finding.rms == 0:
+        cause, step = "zero at init", Advice(text="except it if that is meant")
+    return replace(finding, cause=cause, fix=Fix(tensor=finding.tensor, steps=(step,)))

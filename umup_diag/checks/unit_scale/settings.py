@@ -1,7 +1,7 @@
 """What a unit-scale check can be asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
@@ -40,3 +40,7 @@ class UnitScaleSettings(RunSettings):
     exceptions: tuple[ScaleException, ...] = option(
         "Ranges that you accept, and why.", default=(), type=EXCEPTIONS, where=Where.PLAN
     )
+
+    def encode(self) -> dict[str, Any]:
+        """As recordings and results keep it: exceptions are tables."""
+        return super().encode() | {"exceptions": [asdict(each) for each in self.exceptions]}

@@ -1,7 +1,7 @@
-"""A unit-scale result on a terminal, and in one sentence a finding."""
+"""How a unit-scale result is shown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
@@ -9,15 +9,43 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.coordcheck.view import OFFENDERS, STYLE, verdict
 from umup_diag.checks.result import Result, Verdict
+from umup_diag.checks.unit_scale.figure import figures
 from umup_diag.checks.unit_scale.judge import ScaleFinding
+from umup_diag.report import cells
 from umup_diag.report.names import collapse
-from umup_diag.report.sentences import number, sentence
+from umup_diag.report.style import OFFENDERS, number, styled, verdict_line
+from umup_diag.report.view import Column, View
 from umup_diag.scaling.kinds import kind_order
 
+_COLUMNS: Mapping[str, Column] = {
+    "tensor": lambda finding: finding.tensor,
+    "kind": lambda finding: finding.kind,
+    "width": lambda finding: "" if finding.width is None else str(finding.width),
+    "RMS": lambda finding: cells.slope(finding.rms),
+    "95 % interval": lambda finding: cells.span(finding.interval),
+    "expected": lambda finding: cells.slope(finding.expected),
+    "accepted": lambda finding: cells.span(finding.accepted),
+    "because": lambda finding: finding.because or "",
+    "exception": lambda finding: finding.exception or "",
+    "verdict": lambda finding: finding.verdict,
+    "cause": cells.cause,
+    "fix": cells.fix,
+}
 
-def unit_scale(result: Result, *, every: bool = False) -> RenderableType:
+
+def view() -> View:
+    """Of the unit-scale check."""
+    return View(
+        table=table,
+        columns=_COLUMNS,
+        figures=figures,
+        stems=("unit_scale",),
+        caption="RMS at init, in forward order; grey: what is accepted.",
+    )
+
+
+def table(result: Result, every: bool) -> RenderableType:
     """Offenders in the order of cause, what passes summed up by kind, what to change, the verdict.
 
     Args:
@@ -28,8 +56,8 @@ def unit_scale(result: Result, *, every: bool = False) -> RenderableType:
     parts: list[RenderableType] = [_table(findings, every=every)] if findings else []
     parts += _changes(findings)
     if result.notes:
-        parts.append(Text("\n" + "\n".join(result.notes)))
-    return Group(*parts, verdict(result))
+        parts.append(Text("\n" + "\n".join(map(str, result.notes))))
+    return Group(*parts, verdict_line(result))
 
 
 def _table(findings: Sequence[ScaleFinding], *, every: bool) -> Table:
@@ -45,16 +73,17 @@ def _table(findings: Sequence[ScaleFinding], *, every: bool) -> Table:
     for column in ("width", "RMS", "±", "expected", "× to correct"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    loud = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
-    quiet = [finding for finding in findings if finding not in loud]
-    shown = loud if every else loud[:OFFENDERS]
+    offenders = [finding for finding in findings if finding.verdict is not Verdict.PASS]
+    listed = findings if every else offenders
+    summed_up = [] if every else [f for f in findings if f.verdict is Verdict.PASS]
+    shown = listed if every else listed[:OFFENDERS]
     for finding in shown:
         table.add_row(escape(finding.tensor), *_cells(finding))
-    if len(loud) > len(shown):
-        table.add_row(f"… and {len(loud) - len(shown)} more (--all lists them)")
-    if quiet and shown:
+    if len(listed) > len(shown):
+        table.add_row(f"… and {len(listed) - len(shown)} more (--all lists them)")
+    if summed_up and shown:
         table.add_section()
-    for _, members in groupby(sorted(quiet, key=_group), key=_group):
+    for _, members in groupby(sorted(summed_up, key=_group), key=_group):
         passing = list(members)
         closest = min(passing, key=_margin)
         name = closest.tensor if len(passing) == 1 else f"{len(passing)} tensors"
@@ -83,7 +112,7 @@ def _cells(finding: ScaleFinding) -> tuple[str | Text, ...]:
         f"{(high - low) / 2 / finding.rms:.1%}" if finding.rms > 0 else "",
         number(finding.expected),
         number(finding.factor),
-        Text(finding.verdict, STYLE[finding.verdict]),
+        styled(finding.verdict),
     )
 
 
@@ -92,9 +121,9 @@ def _changes(findings: Sequence[ScaleFinding]) -> list[RenderableType]:
     failing = [finding for finding in findings if finding.verdict is Verdict.FAIL]
     if not failing:
         undecided = [f for f in findings if f.verdict is Verdict.INCONCLUSIVE][:4]
-        return [Text(f"\n{sentence(finding)}") for finding in undecided]
+        return [Text(f"\n{finding.sentence}") for finding in undecided]
     first = failing[0]
-    lines = [Text(f"\nFirst offender: {sentence(first)}.", "bold")]
+    lines = [Text(f"\nFirst offender: {first.sentence}.", "bold")]
     causes: dict[str, list[str]] = {}
     for finding in failing:
         causes.setdefault(f"{finding.kind}: {finding.cause}", []).append(finding.tensor)

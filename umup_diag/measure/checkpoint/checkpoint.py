@@ -1,6 +1,7 @@
 """A checkpoint on disk: its tensors by name, each read only when it is asked for."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -72,15 +73,17 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which tensors of a checkpoint are judged, and what is left out.
+    """The tensors of a checkpoint that are judged.
 
     Attributes:
         tensors: to judge.
-        notes: what was left out and why, one sentence each.
+        left_out: what is not judged and why, a sentence for each reason.
+        cautions: what to keep in mind about those that are, a sentence each.
     """
 
     tensors: tuple[StoredTensor, ...]
-    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+    cautions: tuple[str, ...]
 
 
 def select(
@@ -102,26 +105,26 @@ def select(
     """
     parents = {_parent(t.name) for t in checkpoint.tensors if t.is_float8}
     chosen: list[StoredTensor] = []
-    left: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     for tensor in checkpoint.tensors:
-        reason = _left_out(tensor, parents, include, exclude)
+        reason = _reason_to_leave_out(tensor, parents, include, exclude)
         if reason is None:
             chosen.append(tensor)
         else:
-            left[reason] = left.get(reason, 0) + 1
-    notes = [f"Not judged: {_tensors(count)} {reason}." for reason, count in sorted(left.items())]
-    float8 = sum(tensor.is_float8 for tensor in chosen)
-    if float8:
-        notes.append(
+            reasons[reason] += 1
+    left_out = [f"Not judged: {_tensors(reasons[each])} {each}." for each in sorted(reasons)]
+    if not chosen:
+        raise InputError(
+            f"{checkpoint.path}: no tensor is left to judge. {' '.join(left_out)}\n"
+            "Choose with --include PATTERN; '*' takes every floating-point tensor."
+        )
+    cautions = []
+    if float8 := sum(tensor.is_float8 for tensor in chosen):
+        cautions.append(
             f"{_tensors(float8)} stored in FP8: judged are the stored codes, before any scale is "
             "applied."
         )
-    if not chosen:
-        raise InputError(
-            f"{checkpoint.path}: no tensor is left to judge. {' '.join(notes)}\n"
-            "Choose with --include PATTERN; '*' takes every floating-point tensor."
-        )
-    return Selection(tensors=tuple(chosen), notes=tuple(notes))
+    return Selection(tensors=tuple(chosen), left_out=tuple(left_out), cautions=tuple(cautions))
 
 
 def is_optimizer_state(name: str) -> bool:
@@ -130,10 +133,10 @@ def is_optimizer_state(name: str) -> bool:
     return parts[-1] in _OPTIMIZER_STATE or any(map(_OPTIMIZER_PARTS.fullmatch, parts[:-1]))
 
 
-def _left_out(
+def _reason_to_leave_out(
     tensor: StoredTensor, float8_parents: set[str], include: Sequence[str], exclude: Sequence[str]
 ) -> str | None:
-    """Why a tensor is not judged, or None if it is."""
+    """Why a tensor is not judged, as words after "3 tensors"; None if it is."""
     if any(fnmatchcase(tensor.name, pattern) for pattern in exclude):
         return "that --exclude names"
     if not tensor.is_float:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 
-from umup_diag.numerics.block import SELF_SCALED, BlockCast
 from umup_diag.measure.checkpoint.checkpoint import StoredTensor
-from umup_diag.measure.snapshot import Snapshot, TensorHistogram
+from umup_diag.numerics.block import SELF_SCALED, BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.recording import Frame, TensorRecord
 from umup_diag.scaling.kinds import Kind
 
 
@@ -16,29 +16,29 @@ def scan(
     *,
     step: int | None = None,
     blocks: Sequence[str] = (),
-    progress: Callable[[int], None] | None = None,
-) -> Snapshot:
+    progress: Callable[[int, int], None] | None = None,
+) -> Frame:
     """Count every element of every tensor, a piece at a time.
 
     Args:
         tensors: to count.
-        step: of the checkpoint.
-        blocks: block formats whose casts are wanted too; these take several passes.
-        progress: called with how many tensors are done.
+        step: updates that the checkpoint has seen.
+        blocks: block formats to cast to as well, a pass over the tensor for each.
+        progress: called after each tensor with how many are done, and of how many.
     """
-    found = []
+    records = []
     for order, tensor in enumerate(tensors):
-        found.append(_count(tensor, order, blocks))
+        records.append(_count(tensor, order, blocks))
         if progress is not None:
-            progress(order + 1)
-    return Snapshot(step=step, tensors=tuple(found))
+            progress(order + 1, len(tensors))
+    return Frame(step=step, records=tuple(records))
 
 
-def _count(tensor: StoredTensor, order: int, blocks: Sequence[str]) -> TensorHistogram:
-    return TensorHistogram(
+def _count(tensor: StoredTensor, order: int, blocks: Sequence[str]) -> TensorRecord:
+    return TensorRecord(
         tensor=tensor.name,
         kind=Kind.WEIGHT,
+        statistics=reduce(add, map(CodeHistogram.of, tensor.parts()), CodeHistogram.empty()),
         order=order,
-        histogram=reduce(add, map(CodeHistogram.of, tensor.parts()), CodeHistogram.empty()),
         blocks={name: BlockCast.of(tensor.parts(), SELF_SCALED[name]) for name in blocks},
     )

@@ -1,9 +1,8 @@
-"""A checkpoint loaded into its model and run on a few batches, so that all three kinds are seen."""
+"""A checkpoint loaded into its model and run on a few batches: weights, inputs and gradients."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,12 +11,11 @@ from torch import Tensor, nn
 from umup_diag.errors import InputError
 from umup_diag.measure.batches import Batches
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
-from umup_diag.measure.snapshot import Snapshot, TensorHistogram
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
-from umup_diag.scaling.kinds import Kind
+from umup_diag.recording import Frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +23,11 @@ class Trial:
     """How a checkpoint is run.
 
     Attributes:
-        subject: the model's module.
+        subject: what builds the model.
         width: to build at.
-        batches: what it is run on.
-        count: how many.
-        device: where.
+        batches: the data.
+        count: batches to run.
+        device: of model and batches.
     """
 
     subject: Subject
@@ -38,50 +36,8 @@ class Trial:
     count: int
     device: torch.device
 
-    @classmethod
-    def of(
-        cls,
-        model: str,
-        checkpoint: Checkpoint,
-        *,
-        width: int | None,
-        batches: int,
-        batch_size: int,
-        seq_len: int,
-        text: Path | None,
-        seed: int,
-        device: torch.device,
-    ) -> "Trial":
-        """Load the subject, and find the width that fits the checkpoint if none is given.
-
-        Raises:
-            InputError: if there is no such subject, text or width.
-        """
-        subject = Subject.load(model)
-        return cls(
-            subject=subject,
-            width=_width(subject, checkpoint) if width is None else width,
-            batches=Batches(
-                subject=subject,
-                corpus=Corpus.load(text),
-                batch_size=batch_size,
-                seq_len=seq_len,
-                seed=seed,
-            ),
-            count=batches,
-            device=device,
-        )
-
-    @property
-    def notes(self) -> list[str]:
-        """What the reader should know."""
-        return [
-            f"Inputs and gradients are of {self.count} batches through {self.subject.name} at "
-            f"width {self.width}, without updates."
-        ]
-
-    def run(self, checkpoint: Checkpoint, step: int | None) -> Snapshot:
-        """Forward and backward over the batches, merged.
+    def run(self, checkpoint: Checkpoint, step: int | None) -> Frame:
+        """Forward and backward over the batches, added up.
 
         Raises:
             InputError: if the checkpoint is not of this model.
@@ -92,21 +48,7 @@ class Trial:
         with recorder.step(MATMUL_KINDS):
             for batch in self.batches.take(self.count, self.device):
                 scalar_loss(self.subject, model, batch).backward()
-        return Snapshot(step=step, tensors=matmul_tensors(recorder))
-
-
-def matmul_tensors(recorder: Recorder) -> tuple[TensorHistogram, ...]:
-    """What a recorder saw of layers; vectors, which no matmul casts, are left out."""
-    return tuple(
-        TensorHistogram(
-            tensor=seen.tensor or "weight",  # of a model that is one layer
-            kind=seen.kind,
-            order=seen.order,
-            histogram=seen.histogram,
-        )
-        for seen in recorder.take()
-        if seen.kind is not Kind.WEIGHT or (seen.fans and seen.fans.fan_in is not None)
-    )
+        return Frame(step=step, records=matmul_operands(recorder))
 
 
 def _load(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
@@ -136,8 +78,12 @@ def _prefix(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     return next((p for p in prefixes if all(p + key in stored for key in wanted)), "")
 
 
-def _width(subject: Subject, checkpoint: Checkpoint) -> int:
-    """The width at which the subject's shapes are the checkpoint's."""
+def fitting_width(subject: Subject, checkpoint: Checkpoint) -> int:
+    """The width at which the subject's shapes are the checkpoint's.
+
+    Raises:
+        InputError: if there is none among the checkpoint's dimensions.
+    """
     stored = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
     sizes = Counter(size for shape in stored.values() if len(shape) > 1 for size in shape)
     for width, _ in sizes.most_common(16):

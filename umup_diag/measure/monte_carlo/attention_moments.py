@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umup_diag.measure.monte_carlo.estimate import MeanSquares, Point
+from umup_diag.measure.monte_carlo.estimate import MeanSquares
+from umup_diag.recording.frame import Point
 
 # Elements of one block of P: a few of these are all the memory that a draw takes, at any seq_len,
 # and they stay in cache (measured on a CPU: 2^20 is within 10 % of the best of 2^18…2^22).
@@ -37,6 +38,11 @@ class AttentionMoments:
 
     causal: bool
     block_elements: int = BLOCK_ELEMENTS
+
+    @property
+    def name(self) -> str:
+        """The op's."""
+        return "attention" if self.causal else "full-attention"
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -64,16 +70,16 @@ class AttentionMoments:
         block = max(1, self.block_elements // (draws * seq_len))
         for low in range(0, seq_len, block):
             high = min(seq_len, low + block)
-            seen = high if self.causal else seq_len
-            P = multiplier * (q_NSD[:, low:high] @ k_NSD[:, :seen].mT)
+            visible = high if self.causal else seq_len
+            P = multiplier * (q_NSD[:, low:high] @ k_NSD[:, :visible].mT)
             if self.causal:
                 rows = high - low
                 later = torch.ones(rows, rows, dtype=torch.bool, device=P.device).triu(1)
                 P[:, :, low:high].masked_fill_(later, -math.inf)
             P = torch.softmax(P, dim=-1)
-            mean_k = P @ k_NSD[:, :seen]
+            mean_k = P @ k_NSD[:, :visible]
             P2 = P.square()
-            weighted = P2 @ kk2_NSE[:, :seen]
+            weighted = P2 @ kk2_NSE[:, :visible]
             r = P2.sum(-1)
             spread_k = (
                 weighted[..., -1]

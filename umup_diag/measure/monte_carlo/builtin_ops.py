@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
@@ -10,10 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from umup_diag.measure.monte_carlo.attention_moments import AttentionMoments
-from umup_diag.measure.monte_carlo.estimate import Point, Sampler
+from umup_diag.measure.monte_carlo.estimate import Sampler
 from umup_diag.measure.monte_carlo.ops import DRAW_SHAPE, AutogradSampler
+from umup_diag.recording.frame import Point
 
 Grid = Mapping[str, tuple[float, ...]]
+
+#: The papers' symbols for parameters of the ops here.
+ALIASES: Mapping[str, str] = MappingProxyType({"s": "seq_len", "d_head": "head_dim"})
 
 
 def doubling(low: float, high: float) -> tuple[float, ...]:
@@ -26,15 +30,13 @@ class BuiltinOp:
     """One op that scale-law knows by name.
 
     Attributes:
-        name: as on the command line; the laws and families are filed under it.
-        sampler: what to draw from.
+        sampler: what to draw from; laws and families are filed under its name.
         grid: default values of every parameter.
         relative_error: default standard error of each RMS, well below what its law is off by.
     """
 
-    name: str
     sampler: Sampler
-    grid: Grid = field(default_factory=lambda: MappingProxyType({}))
+    grid: Grid
     relative_error: float = 0.0005
 
 
@@ -87,11 +89,18 @@ def _fixed(count: int) -> Callable[[Point], tuple[tuple[int, ...], ...]]:
     return lambda _: (DRAW_SHAPE,) * count
 
 
+_ANY_ALPHA: Grid = MappingProxyType({"alpha": doubling(1 / 64, 64)})
+
+
 def _elementwise(
-    name: str, function: Callable[..., Tensor], inputs: tuple[str, ...], *, centred: bool = False
+    name: str,
+    function: Callable[..., Tensor],
+    inputs: tuple[str, ...],
+    *,
+    grid: Grid = _ANY_ALPHA,
+    centred: bool = False,
 ) -> BuiltinOp:
     return BuiltinOp(
-        name=name,
         sampler=AutogradSampler(
             function=function,
             name=name,
@@ -100,7 +109,7 @@ def _elementwise(
             gradients=inputs,
             centred=centred,
         ),
-        grid=MappingProxyType({} if name == "relu" else {"alpha": doubling(1 / 64, 64)}),
+        grid=grid,
     )
 
 
@@ -114,13 +123,11 @@ _ATTENTION_GRID: Grid = MappingProxyType(
 
 _OPS = (
     BuiltinOp(
-        name="attention",
         sampler=AttentionMoments(causal=True),
         grid=_ATTENTION_GRID,
         relative_error=0.005,
     ),
     BuiltinOp(
-        name="full-attention",
         sampler=AttentionMoments(causal=False),
         grid=_ATTENTION_GRID,
         relative_error=0.005,
@@ -128,9 +135,8 @@ _OPS = (
     _elementwise("gated-silu", _gated_silu, ("x_in", "x_gate")),
     _elementwise("silu", _silu, ("x",), centred=True),
     _elementwise("gelu", _gelu, ("x",), centred=True),
-    _elementwise("relu", lambda x: F.relu(x), ("x",)),
+    _elementwise("relu", lambda x: F.relu(x), ("x",), grid=MappingProxyType({})),
     BuiltinOp(
-        name="softmax",
         sampler=AutogradSampler(
             function=_softmax,
             name="softmax",
@@ -142,7 +148,6 @@ _OPS = (
         relative_error=0.01,
     ),
     BuiltinOp(
-        name="cross-entropy",
         sampler=AutogradSampler(
             function=_cross_entropy,
             name="cross-entropy",
@@ -155,4 +160,4 @@ _OPS = (
     ),
 )
 
-BUILTIN_OPS: Mapping[str, BuiltinOp] = MappingProxyType({op.name: op for op in _OPS})
+BUILTIN_OPS: Mapping[str, BuiltinOp] = MappingProxyType({op.sampler.name: op for op in _OPS})

@@ -8,8 +8,7 @@ worked on at once, or on the device.
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 from zlib import crc32
 
@@ -18,10 +17,10 @@ import numpy.typing as npt
 import torch
 
 from umup_diag.errors import InputError
+from umup_diag.recording import Frame, Moments, TensorRecord
+from umup_diag.recording.frame import Point, describe_point
 
-Point = Mapping[str, float]
 MeanSquares = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 PILOT_DRAWS = 16
 MAX_DRAWS = 1 << 16
@@ -30,6 +29,11 @@ DRAWS_PER_CALL = 256
 
 class Sampler(Protocol):
     """Something that can be drawn from: an op with its inputs, or a closed form for part of it."""
+
+    @property
+    def name(self) -> str:
+        """The op's."""
+        ...
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -42,25 +46,6 @@ class Sampler(Protocol):
         A row depends on its own seed alone, up to the rounding of the device's arithmetic.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """One measured scale.
-
-    Attributes:
-        quantity: ``output`` or ``gradient of <input>``.
-        point: the op's parameters.
-        rms: the square root of the mean over draws of the mean square.
-        relative_error: the standard error of ``rms``, divided by it; 0 when every draw is equal.
-        draws: how many independent draws.
-    """
-
-    quantity: str
-    point: Point
-    rms: float
-    relative_error: float
-    draws: int
 
 
 def draw_seed(seed: int, point: Point, draw: int) -> int:
@@ -91,8 +76,8 @@ def estimate_point(
     device: torch.device | None = None,
     draws_per_call: int = DRAWS_PER_CALL,
     draws: int | None = None,
-) -> list[Estimate]:
-    """Measure every quantity of an op at one point.
+) -> Frame:
+    """Measure every quantity of an op at one point: a record each, its RMS over all draws.
 
     Args:
         sampler: what to draw from.
@@ -126,55 +111,40 @@ def estimate_point(
         rows += take(PILOT_DRAWS, min(MAX_DRAWS, wanted))
         _require_finite(rows, sampler, point)
     values = np.concatenate(rows)
-    return [
-        _estimate(quantity, point, values[:, column])
+    records = tuple(
+        TensorRecord(
+            tensor=sampler.name,
+            kind=quantity,
+            order=column,
+            statistics=_moments(values[:, column]),
+        )
         for column, quantity in enumerate(sampler.quantities)
-    ]
+    )
+    return Frame(point=dict(point), records=records)
 
 
-def measure(
+def estimate_grid(
     sampler: Sampler,
     grid: Sequence[Point],
     *,
     relative_error: float,
     seed: int = 0,
     device: torch.device | None = None,
-    progress: Progress | None = None,
-) -> list[Estimate]:
-    """Measure an op over a grid of points; see `estimate_point`.
-
-    Args:
-        sampler: what to draw from.
-        grid: the points, each a mapping from parameter to value.
-        relative_error: wanted standard error of each RMS, as a fraction of it.
-        seed: the run's seed.
-        device: where the draws are worked on.
-        progress: called with (points done, points in all) after each point.
-    """
-    estimates: list[Estimate] = []
-    for done, point in enumerate(grid, start=1):
-        estimates += estimate_point(
+) -> Iterator[Frame]:
+    """Measure an op at one point of a grid after the other; see `estimate_point`."""
+    for point in grid:
+        yield estimate_point(
             sampler, point, relative_error=relative_error, seed=seed, device=device
         )
-        if progress is not None:
-            progress(done, len(grid))
-    return estimates
 
 
-def describe_point(point: Point) -> str:
-    """A point in words: ``alpha=0.125, seq_len=256``."""
-    return ", ".join(f"{name}={value:g}" for name, value in point.items()) or "its only point"
-
-
-def _estimate(quantity: str, point: Point, mean_squares: npt.NDArray[np.float64]) -> Estimate:
+def _moments(mean_squares: npt.NDArray[np.float64]) -> Moments:
     mean = float(mean_squares.mean())
     error = float(mean_squares.std(ddof=1)) / math.sqrt(len(mean_squares))
-    return Estimate(
-        quantity=quantity,
-        point=dict(point),
+    return Moments(
+        count=len(mean_squares),
         rms=math.sqrt(mean),
         relative_error=error / (2 * mean) if mean > 0 else 0.0,
-        draws=len(mean_squares),
     )
 
 

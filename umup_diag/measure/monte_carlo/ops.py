@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from umup_diag.errors import InputError
-from umup_diag.measure.monte_carlo.estimate import MeanSquares, Point, describe_point, draw_seed
+from umup_diag.measure.monte_carlo.estimate import MeanSquares, draw_seed
+from umup_diag.recording.frame import Point, describe_point
 
 OpFunction = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -28,10 +29,10 @@ class AutogradSampler:
 
     Attributes:
         function: takes the inputs by position and the point's parameters by keyword.
-        name: what error messages call it.
+        name: the op's, or its import path.
         inputs: the inputs' names, in order.
         shapes: the shape of each input at a point.
-        gradients: which inputs' gradients are measured; see `differentiable`.
+        gradients: inputs whose gradients are measured.
         centred: also measure the output's standard deviation, as ``output (std)``.
     """
 
@@ -186,8 +187,8 @@ def user_sampler(
     sampler = AutogradSampler(
         function=function, name=path, inputs=names, shapes=lambda _: (shape,) * inputs, gradients=()
     )
-    seen = probe(sampler, grid, seed=seed)
-    return replace(sampler, gradients=seen.differentiable), seen
+    found = probe(sampler, grid, seed=seed)
+    return replace(sampler, gradients=found.differentiable), found
 
 
 def _input_names(

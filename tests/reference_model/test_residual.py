@@ -3,7 +3,12 @@ from math import prod, sqrt
 import pytest
 from unit_scaling.core.functional import transformer_residual_scaling_rule
 
-from umup_diag.scaling.residual import RESIDUAL_RULES, ResidualMeaning, ResidualShape
+from reference_model.residual import (
+    RESIDUAL_RULES,
+    ResidualMeaning,
+    ResidualShape,
+    residual_add_weights,
+)
 
 unit = RESIDUAL_RULES["unit"]
 
@@ -43,6 +48,13 @@ def test_the_printed_equation_22_would_not() -> None:
     ]
     embedding = prod(sqrt(1 / (t + 1)) for t in tau)
     assert sqrt(1 - embedding**2) / embedding == pytest.approx(1.25, abs=0.005)
+
+
+@pytest.mark.parametrize("tau", [0.01, 1.0, 9.0])
+def test_weights_have_unit_norm_and_tau_as_their_variance_ratio(tau: float) -> None:
+    weights = residual_add_weights(tau)
+    assert weights.branch**2 + weights.skip**2 == pytest.approx(1)
+    assert weights.branch**2 / weights.skip**2 == pytest.approx(tau)
 
 
 @pytest.mark.parametrize("rule", ["unit"])

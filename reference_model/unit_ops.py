@@ -4,20 +4,38 @@ Each op is torch's, times a factor forward and a factor backward (the u-µP pape
 appendices A.4 and B). Factors are applied after a matmul in the forward and in the backward pass,
 so that what a matmul would cast to FP8 is the unit-scaled tensor. Where forward and backward ideals
 differ inside the network, the forward one is used for both. Checked against the unit-scaling
-library, forward and backward (`tests/scaling/test_unit_ops.py`).
+library, forward and backward (`tests/reference_model/test_unit_ops.py`).
 
 Shapes: B batch, T time, H heads, K head dimension, V vocabulary.
 """
 
+from math import exp, log, sqrt
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from umup_diag.scaling.scale import scale
-from umup_diag.scaling.scale_laws import (
-    attention_scale,
-    cross_entropy_grad_scale,
-    gated_silu_scale,
-)
+from reference_model.scale import scale
+
+
+def log_interpolate(weight: float, upper: float, lower: float) -> float:
+    """From `lower` at weight 0 to `upper` at weight 1, on a logarithmic scale (appendix B)."""
+    return exp(weight * log(upper) + (1 - weight) * log(lower))
+
+
+def attention_scale(*, seq_len: int, head_dim: int, alpha: float) -> float:
+    """RMS of causal attention's output for unit-normal inputs: an empirical law (Table 4).
+
+    A single position attends to itself, so there it is 1 and not the law's 0.
+    """
+    if seq_len == 1:
+        return 1.0
+    one_hot = 1 / (1 + 4 * head_dim / alpha**2)
+    return log_interpolate(one_hot, 1.0, sqrt(log(seq_len) / seq_len))
+
+
+def gated_silu_scale(*, alpha: float) -> float:
+    """RMS of the gated SiLU's output for unit-normal inputs: an empirical law (Table 4)."""
+    return log_interpolate(1 / (1 + 1 / alpha**2), 1 / sqrt(2), 1 / 2)
 
 
 def _tokens(x: Tensor) -> int:
@@ -53,9 +71,9 @@ def readout(x: Tensor, weight: Tensor, *, multiplier: float) -> Tensor:
 def attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, multiplier: float) -> Tensor:
     """Causal softmax(multiplier · q kᵀ) v over its scale at init, forward and backward.
 
-    The scale is the paper's empirical law (Table 4), which holds for a multiplier α/d_head. It
-    makes the output and the values' gradient unit; the gradients of queries and keys stay well
-    below (0.1 to 0.2 at usual sizes), which the paper does not say.
+    The scale is the paper's law, which holds for a multiplier α/d_head. It makes the output and the
+    values' gradient unit; the gradients of queries and keys stay well below (0.1 to 0.2 at usual
+    sizes), which the paper does not say.
     """
     *_, seq_len, head_dim = q_BHTK.shape
     sigma = attention_scale(seq_len=seq_len, head_dim=head_dim, alpha=multiplier * head_dim)
@@ -70,7 +88,7 @@ def attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, multiplier: flo
 
 
 def gated_silu(x: Tensor, gate: Tensor, *, alpha: float) -> Tensor:
-    """x ⊙ gate ⊙ sigmoid(alpha · gate) over its scale, the paper's empirical law (Table 4)."""
+    """x ⊙ gate ⊙ sigmoid(alpha · gate) over its scale at init, forward and backward."""
     sigma = gated_silu_scale(alpha=alpha)
     x, gate = scale(x, backward=1 / sigma), scale(gate, backward=1 / sigma)
     return scale(x * gate * (gate * alpha).sigmoid(), forward=1 / sigma)
@@ -96,6 +114,6 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, alpha: float) -> Tensor:
     tokens nor alpha is allowed to change that.
     """
     tokens, vocab = logits.shape
-    sigma = cross_entropy_grad_scale(vocab_size=vocab)
+    sigma = sqrt(vocab - 1) / vocab
     logits = scale(logits, forward=alpha, backward=1 / sigma)
     return scale(F.cross_entropy(logits, targets, reduction="sum"), forward=1 / tokens)

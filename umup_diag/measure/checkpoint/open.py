@@ -1,4 +1,4 @@
-"""From a path to a checkpoint, whatever it is: a file, a sharded folder, a distributed one."""
+"""Opening a checkpoint, whatever it is: a file, a sharded folder, a distributed one."""
 
 import json
 from pathlib import Path, PurePosixPath

@@ -1,6 +1,6 @@
 """The ops of a plain Llama, with autograd's own gradients: for SP, NTK, µP and Depth-µP.
 
-Same names and signatures as `umup_diag.scaling.unit_ops`; a scheme says which of the two a model
+Same names and signatures as `reference_model.unit_ops`; a scheme says which of the two a model
 uses. Shapes: B batch, T time, H heads, K head dimension, V vocabulary.
 """
 

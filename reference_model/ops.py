@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from umup_diag.scaling import plain_ops, unit_ops
+from reference_model import plain_ops, unit_ops
 
 
 class Ops(Protocol):

@@ -12,8 +12,9 @@ import torch
 import unit_scaling.functional as U
 from torch import Tensor
 
-from umup_diag.scaling import plain_ops, unit_ops
-from umup_diag.scaling.scale import scale
+from reference_model import plain_ops, unit_ops
+from reference_model.scale import scale
+from umup_diag.scaling.scale_laws import LAWS
 
 Op = Callable[..., Tensor]
 
@@ -137,6 +138,17 @@ def test_the_trunk_gets_unit_gradients_at_any_width_and_vocabulary() -> None:
         )
         assert x.grad is not None
         assert x.grad.square().mean().sqrt().item() == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("alpha", [0.25, 1.0, 4.0])
+def test_the_scales_are_the_published_laws(alpha: float) -> None:
+    """Written anew, as a user would; umup-diag has them as data."""
+    for seq_len, head_dim in [(1, 64), (2, 16), (256, 64), (4096, 128)]:
+        shape = {"seq_len": seq_len, "head_dim": head_dim}
+        law = LAWS["attention"](**shape, alpha=alpha)
+        assert unit_ops.attention_scale(**shape, alpha=alpha) == pytest.approx(law, rel=1e-12)
+    law = LAWS["gated-silu"](alpha=alpha)
+    assert unit_ops.gated_silu_scale(alpha=alpha) == pytest.approx(law, rel=1e-12)
 
 
 def test_plain_ops_are_torch() -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from math import sqrt
 
-from umup_diag.scaling.scale_laws import residual_add_weights
-
 
 class ResidualMeaning(Enum):
     """What α_residual = 1 asks for; the two official codebases differ by √2.
@@ -32,6 +30,16 @@ class ResidualWeights:
 
     branch: float
     skip: float
+
+
+def residual_add_weights(tau: float) -> ResidualWeights:
+    """The weights that keep the stream's variance at 1 (u-µP, Table 4, eq. 8).
+
+    Args:
+        tau: variance of the branch over that of the stream, as in the paper; the unit-scaling
+            library's is the ratio of standard deviations, the square root of this one.
+    """
+    return ResidualWeights(branch=sqrt(tau / (tau + 1)), skip=sqrt(1 / (tau + 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +93,7 @@ def _unit(shape: ResidualShape) -> list[ResidualWeights]:
     stream = 1.0  # variance of the plain stream, the embedding's being 1
     for alpha in shape.alphas * shape.layers:
         branch = alpha**2 / count[shape.meaning]
-        weights.append(ResidualWeights(*residual_add_weights(tau=branch / stream)))
+        weights.append(residual_add_weights(tau=branch / stream))
         stream += branch
     return weights
 

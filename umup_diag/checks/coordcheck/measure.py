@@ -1,0 +1,160 @@
+"""Short training runs at every width and seed, into a recording that can be taken up again."""
+
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from umup_diag.checks.coordcheck import COORDCHECK
+from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.errors import InputError
+from umup_diag.measure import environment
+from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.subject import Subject
+from umup_diag.measure.training import Schedule, train
+from umup_diag.measure.workplace import Progress, Workplace, silent
+from umup_diag.recording import Recording
+from umup_diag.scaling import schemes
+
+UNFINISHED = "recording.unfinished.jsonl"
+
+
+def resolve(settings: CoordcheckSettings) -> CoordcheckSettings:
+    """The settings with the optimizer, its learning rate and the target filled in.
+
+    Raises:
+        InputError: if the model cannot be loaded; for an unknown optimizer or scheme; for a
+            learning rate without the name of an optimizer, where the model brings its own.
+    """
+    return complete(settings, Subject.load(settings.model, build=settings.build))
+
+
+def complete(settings: CoordcheckSettings, subject: Subject) -> CoordcheckSettings:
+    """The same for a subject at hand: `settings.model` is but its name."""
+    optimizer, lr = subject.choose_optimizer(settings.optimizer, settings.lr)
+    target = schemes.get(settings.target or subject.target).name
+    return replace(settings, optimizer=optimizer, lr=lr, target=target)
+
+
+def measure(settings: CoordcheckSettings, workplace: Workplace) -> Recording:
+    """Train at every width and seed, in a new recording or to the end of an unfinished one.
+
+    A new recording takes the place of a finished one; an unfinished one is kept beside it.
+
+    Args:
+        settings: as `resolve` leaves them.
+        workplace: folder of the recording.
+
+    Raises:
+        InputError: if the model cannot be built or trained, the text not read, or the folder not
+            written; if the recording to resume is another check's, has other settings, or was made
+            with another text.
+    """
+    device = environment.device(settings.device)
+    subject = Subject.load(settings.model, build=settings.build)
+    corpus = Corpus.load(settings.text)
+    if workplace.resume:
+        recording = _resume(workplace.out, settings, corpus)
+    else:
+        _set_unfinished_aside(workplace.out)
+        recording = Recording.create(
+            workplace.out,
+            command=COORDCHECK.name,
+            settings=settings.encode(),
+            environment={**environment.environment(device), "text_digest": corpus.digest},
+        )
+    sweep(subject, corpus, settings, recording, device=device, progress=workplace.progress)
+    return recording
+
+
+def sweep(
+    subject: Subject,
+    corpus: Corpus,
+    settings: CoordcheckSettings,
+    recording: Recording,
+    *,
+    device: torch.device,
+    progress: Progress = silent,
+) -> None:
+    """Do the runs that a recording does not have yet.
+
+    A run that meets a loss that is not finite ends early and ends the sweep: the finding is made.
+
+    Args:
+        subject: what to train.
+        corpus: text, for a subject that brings no batches.
+        settings: as `complete` leaves them.
+        recording: gets the frames of each run, appended together.
+        device: to train on.
+        progress: called for each width with the number of seeds done.
+
+    Raises:
+        InputError: if the model cannot be built or trained, or the recording not written.
+    """
+    schedule = Schedule(
+        steps=settings.steps,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        batch_size=settings.batch_size,
+        seq_len=settings.seq_len,
+    )
+    recorded = recording.runs()
+    labels = {width: f"width {width:>5}" for width in settings.widths}
+    for label in labels.values():
+        progress(label, 0, settings.seeds)
+    for width, label in labels.items():
+        for seed in range(settings.seeds):
+            frames = recorded.get((("width", width), ("seed", seed)))
+            if frames is None:
+                stream = int(np.random.SeedSequence([settings.seed, seed]).generate_state(1)[0])
+                run = train(
+                    subject,
+                    corpus,
+                    schedule,
+                    width=width,
+                    seed=seed,
+                    stream=stream,
+                    device=device,
+                )
+                frames = [frame.in_moments() for frame in run]
+                recording.append(*frames)
+            progress(label, seed + 1, settings.seeds)
+            if not isfinite(frames[-1].losses[-1]):
+                return
+
+
+def _resume(folder: Path, settings: CoordcheckSettings, corpus: Corpus) -> Recording:
+    recording = Recording.resume(folder)
+    # the device may be another one than the run began on
+    recorded = {**recording.settings, "device": settings.device}
+    if recording.command != COORDCHECK.name or CoordcheckSettings.decode(recorded) != settings:
+        raise InputError(
+            f"{recording.path} is no coord check with these settings, so it cannot be resumed with "
+            "them; start anew."
+        )
+    if recording.environment.get("text_digest") != corpus.digest:
+        raise InputError(f"the text {corpus.name} has changed since the run began; start anew.")
+    return recording
+
+
+def _set_unfinished_aside(folder: Path) -> None:
+    try:
+        if (folder / Recording.FILE).exists() and not _is_finished(folder):
+            (folder / Recording.FILE).replace(folder / UNFINISHED)
+    except OSError as error:
+        raise InputError(f"cannot write to --out {folder}: {error.strerror}.") from None
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether the recording in a folder is of a coord check that came to its end."""
+    try:
+        recording = Recording.load(folder)
+        settings = CoordcheckSettings.decode(recording.settings)
+    except InputError:
+        return False
+    if recording.command != COORDCHECK.name:
+        return False
+    has_diverged = not all(map(isfinite, recording.losses))
+    return has_diverged or len(recording.runs()) == len(settings.widths) * settings.seeds
