@@ -1,19 +1,34 @@
-"""Histograms of all ranks added up, each element once."""
+"""Histograms of all ranks added up, each element once.
 
-from dataclasses import dataclass, replace
+The parts travel through the store that the process group was made with, not through a collective. A
+collective leaves work behind that the group's own thread frees later; gloo's destructor waits for
+that thread while it holds the interpreter's lock, which the thread needs, and a training loop that
+ends right after a gathered step hangs at exit (``python -m benchmarks.clean_exits``). Through the
+store no rank waits for another, but the first for what it writes.
+"""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import reduce
 from operator import add
-from typing import Any
 
 import torch.distributed as dist
 from torch import nn
+from torch.distributed import distributed_c10d
 
+from umup_diag.errors import InputError
 from umup_diag.measure.layers import tensors
 from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind
 
+PATIENCE = timedelta(minutes=10)
+"""How long the first rank waits for another's part: as long as a slow step may take."""
+CHUNK = 1 << 20  # bytes; a store refuses values of more than 8 MiB
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Ranks:
     """The processes that train together.
 
@@ -24,6 +39,7 @@ class Ranks:
 
     rank: int
     world: int
+    _mailbox: "_Mailbox | None" = field(default=None, init=False)
 
     @classmethod
     def current(cls) -> "Ranks":
@@ -42,21 +58,28 @@ class Ranks:
     ) -> tuple[TensorRecord, ...]:
         """All ranks' tensors, on rank 0; what every rank holds alike is counted once.
 
-        Every rank must call this. Inputs and gradients are of each rank's own micro-batches.
+        Every rank must call this, as often as the others. Inputs and gradients are of each rank's
+        own micro-batches.
 
         Returns:
             The sum on rank 0, this rank's own part elsewhere.
+
+        Raises:
+            InputError: on rank 0, if another's part does not come within `PATIENCE`.
         """
         if self.world == 1:
             return records
+        if self._mailbox is None:
+            self._mailbox = _Mailbox.open(self.rank)
         once = {named.name for named in tensors(model) if not self._holds_own(named.parameter)}
         own = [each for each in records if each.kind != Kind.WEIGHT or each.tensor not in once]
-        gathered: list[Any] | None = [None] * self.world if self.is_first else None
-        dist.gather_object(own, gathered)
-        if gathered is None:
+        if not self.is_first:
+            self._mailbox.post(self.rank, own)
             return records
+        others = [self._mailbox.collect(rank) for rank in range(1, self.world)]
+        self._mailbox.merges += 1
         parts: dict[tuple[str, str], list[TensorRecord]] = {}
-        for record in (each for rank in gathered for each in rank):
+        for record in (each for rank in (own, *others) for each in rank):
             parts.setdefault((record.tensor, record.kind), []).append(record)
         return tuple(
             replace(found[0], statistics=reduce(add, (each.histogram for each in found)))
@@ -74,3 +97,51 @@ class Ranks:
             for place, placement in zip(at, parameter.placements, strict=True)  # type: ignore[attr-defined]
             if placement.is_replicate()
         )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Mailbox:
+    """Records on their way to rank 0, in the store of the default process group.
+
+    Attributes:
+        store: with a prefix of this recording's own.
+        merges: done so far; part of every key.
+    """
+
+    store: distributed_c10d.Store
+    merges: int = 0
+
+    @classmethod
+    def open(cls, rank: int) -> "_Mailbox":
+        """A new one; the n-th that any rank opens is the n-th of every rank."""
+        store = distributed_c10d._get_default_store()
+        number = store.add(f"umup_diag/mailboxes/{rank}", 1)
+        return cls(store=distributed_c10d.PrefixStore(f"umup_diag/{number}", store))
+
+    def post(self, rank: int, records: Sequence[TensorRecord]) -> None:
+        """Send this rank's part, and do not wait for anybody."""
+        content = pickle.dumps(records)
+        pieces = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
+        key = f"{self.merges}/{rank}"
+        for number, piece in enumerate(pieces):
+            self.store.set(f"{key}/{number}", piece)  # type: ignore[arg-type]  # bytes will do
+        self.store.set(key, str(len(pieces)))
+        self.merges += 1
+
+    def collect(self, rank: int) -> Sequence[TensorRecord]:
+        """Another rank's part, once it is there; it is then taken out of the store."""
+        key = f"{self.merges}/{rank}"
+        try:
+            self.store.wait([key], PATIENCE)
+        except RuntimeError as error:
+            raise InputError(
+                f"rank {rank} sent no part of a recorded step within {PATIENCE} "
+                f"({str(error).splitlines()[0][:80]}).\n"
+                "Every rank must enter record(...) and take every step."
+            ) from None
+        keys = [f"{key}/{number}" for number in range(int(self.store.get(key)))]
+        content = b"".join(self.store.get(each) for each in keys)
+        for each in (key, *keys):
+            self.store.delete_key(each)
+        records: Sequence[TensorRecord] = pickle.loads(content)
+        return records
