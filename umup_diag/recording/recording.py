@@ -93,13 +93,13 @@ class Recording:
             return False  # whoever opens it says why
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read the recording in a folder; what a kill left unfinished is passed over.
 
         Raises:
             InputError: if there is none, or if it is not one.
         """
-        return cls._read(folder / cls.FILE, lambda _: True)[0]
+        return cls._read(Path(folder) / cls.FILE, lambda _: True)[0]
 
     @classmethod
     def resume(cls, folder: Path, *, until: int | None = None) -> Self:
@@ -272,6 +272,7 @@ class Recording:
                 "head_dim": record.head_dim,
                 "count": record.statistics.count,
                 "rms": record.statistics.rms,
+                "value": record.value,
                 "absmax": record.statistics.absmax,
                 "nonfinite_count": record.statistics.nonfinite_count,
             }
