@@ -19,8 +19,8 @@ from torch import Tensor, nn
 import reference_model
 from benchmarks.timing import race, show
 from reference_model.llama import Llama
+from umup_diag.measure.probe import Probe
 from umup_diag.measure.recorder import Recorder
-from umup_diag.measure.training import INITIAL_KINDS
 
 Step = Callable[[], None]
 
@@ -55,6 +55,29 @@ def ours(width: int, **kinds: Any) -> Step:
             train(lambda: model.loss(batch), optimizer)
         for record in recorder.take():
             assert record.rms >= 0
+
+    return step
+
+
+def measured(width: int) -> Step:
+    """Gains and multipliers, and each tensor's first update, as the coord check measures them."""
+    model, batch, optimizer = parts(width)
+    trainable = list(model.parameters())
+
+    def step() -> None:
+        probe = Probe(model)
+        with probe.forward():
+            loss = model.loss(batch)
+        probe.at_init(loss)
+        meter = probe.meter()
+        loss.backward()
+        for parameter in trainable:
+            meter.before(parameter)
+        optimizer.step()
+        for parameter in trainable:
+            meter.after(parameter, optimizer.param_groups[0])
+        optimizer.zero_grad()
+        assert probe.take()
 
     return step
 
@@ -122,7 +145,7 @@ VARIANTS: dict[str, Callable[[int], Step]] = {
     BARE: bare,
     "ours, off": partial(ours, kinds=()),
     "ours: inputs, weights, grad-outputs": ours,
-    "ours: all six kinds of the coord check": partial(ours, kinds=INITIAL_KINDS),
+    "ours: what the coord check measures": measured,
     "mup: module outputs": mup_hooks,
     "whole tensors stashed: outputs, grad-outputs": stash,
     "unit_scaling track_scales: all ops": track_scales,

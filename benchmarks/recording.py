@@ -1,8 +1,8 @@
-"""A coord check's recording with histograms and with moments: its size, and the time it takes.
+"""A sweep's recording with histograms and with moments: its size, and the time it takes.
 
 ``python -m benchmarks.recording [--model reference_model:umup]`` trains what the default
-``umup-diag coordcheck`` does, writes it a run at a time, once with histograms and once with moments
-alone, and reads both back.
+``umup-diag coordcheck`` does, with every kind of tensor recorded, writes it a run at a time, once
+with histograms and once with moments alone, and reads both back.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import torch
 from umup_diag.checks.coordcheck.measure import resolve
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.recorder import CHANGE_KINDS
 from umup_diag.measure.subject import Subject
-from umup_diag.measure.training import Schedule, train
+from umup_diag.measure.training import INITIAL_KINDS, Schedule, train
 from umup_diag.recording import Frame, Recording
 
 
@@ -29,6 +30,7 @@ def runs(settings: CoordcheckSettings) -> list[list[Frame]]:
         lr=settings.lr,
         batch_size=settings.batch_size,
         seq_len=settings.seq_len,
+        kinds=INITIAL_KINDS | CHANGE_KINDS,
     )
     cpu = torch.device("cpu")
     return [

@@ -15,13 +15,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
 from reports import fp8_training as training_curves
-from umup_diag.checks.coordcheck.measure import measure, resolve
-from umup_diag.checks.coordcheck.series import RecordedSeries
+from umup_diag.checks.coordcheck.evidence import Evidence
+from umup_diag.checks.coordcheck.measure import resolve, sweep
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
-from umup_diag.checks.coordcheck.slopes import fit
-from umup_diag.measure.workplace import Workplace
+from umup_diag.checks.coordcheck.trend import trend
+from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.recorder import CHANGE_KINDS
+from umup_diag.measure.subject import Subject
+from umup_diag.measure.training import INITIAL_KINDS
+from umup_diag.recording import Recording
 from umup_diag.report.style import signed
 from umup_diag.scaling import optimizers, schemes
 from umup_diag.scaling.kinds import Kind, kind_order
@@ -92,23 +97,28 @@ def lines(scheme: str, optimizer: str) -> Iterator[Line]:
         target=scheme,
         device="cpu",
     )
-    with TemporaryDirectory() as scratch:
-        recording = measure(resolve(settings), Workplace(out=Path(scratch)))
-    measured = RecordedSeries.of(recording)
-    roles = measured.roles()
+    settings = resolve(settings)
+    recording = Recording(command="coordcheck", settings=settings.encode(), environment={})
+    sweep(
+        Subject.load(settings.model),
+        Corpus.load(),
+        settings,
+        recording,
+        device=torch.device("cpu"),
+        kinds=INITIAL_KINDS | CHANGE_KINDS,
+    )
+    evidence = Evidence.of(recording)
     theory = WidthTheory(
         scheme=schemes.get(scheme), update_rule=optimizers.get(optimizer).update_rule
     )
     groups: dict[tuple[Kind, Role], list[tuple[float, float]]] = {}
-    for key in measured.rms:
-        role = Role.HIDDEN if key.kind is Kind.ATTENTION_LOGITS else roles[key.tensor]
-        if role is not None and not measured.is_zero(key):
-            series = measured.log_rms(key)
-            upper = {
-                seed: {width: points[width] for width in WIDTHS[-3:]}
-                for seed, points in series.items()
-            }
-            groups.setdefault((key.kind, role), []).append((fit(series).mean, fit(upper).mean))
+    for (tensor, kind, _), values in evidence.values.items():
+        is_logits = kind is Kind.ATTENTION_LOGITS
+        role = Role.HIDDEN if is_logits else evidence.facts[tensor].role
+        upper = {seed: {w: each[w] for w in WIDTHS[-3:]} for seed, each in values.items()}
+        found, found_upper = trend(values), trend(upper)
+        if role and found and found_upper:
+            groups.setdefault((kind, role), []).append((found.slope, found_upper.slope))
     for (kind, role), slopes in sorted(groups.items(), key=lambda item: kind_order(item[0][0])):
         if prediction := theory.predict(kind, role):
             yield Line(

@@ -38,7 +38,8 @@ class Multiply:
 
     def words(self, *, is_first: bool) -> str:
         """As a clause; the verb is said once."""
-        return f"{'multiply ' if is_first else ''}the {self.what} by {self.amount}"
+        article = "" if self.what[0].isupper() else "the "  # a name has none: Adam's ε
+        return f"{'multiply ' if is_first else ''}{article}{self.what} by {self.amount}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,11 +75,11 @@ class AttentionCalls(TorchFunctionMode):
     ) -> Any:
         out = func(*args, **(kwargs or {}))
         if func is F.scaled_dot_product_attention and not in_backward():
-            self.see(_call(out, *args, **(kwargs or {})))
+            self.see(call_of(out, *args, **(kwargs or {})))
         return out
 
 
-def _call(
+def call_of(
     out: Tensor,
     query: Tensor,
     key: Tensor,

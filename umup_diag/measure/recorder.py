@@ -186,9 +186,10 @@ class Recorder:
         call = self._step.calls[name] = self._step.calls.get(name, -1) + 1
         if self._first:
             self._initial_outputs[name, call] = out.clone()
-        elif Kind.OUTPUT_CHANGE in self._step.kinds and (name, call) in self._initial_outputs:
-            change = out - self._initial_outputs[name, call]
-            self._step.add(name, Kind.OUTPUT_CHANGE, change)
+        elif Kind.OUTPUT_CHANGE in self._step.kinds:
+            initial = self._initial_outputs.get((name, call))
+            if initial is not None and initial.shape == out.shape:  # an expert's tokens may differ
+                self._step.add(name, Kind.OUTPUT_CHANGE, out - initial)
 
     def _record_attention(self, call: Call) -> None:
         name = self._step.inside[-1] if self._step.inside else ""

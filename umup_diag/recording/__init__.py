@@ -2,6 +2,6 @@
 
 from umup_diag.recording.frame import Frame
 from umup_diag.recording.recording import Recording
-from umup_diag.recording.tensor_record import Moments, TensorRecord
+from umup_diag.recording.tensor_record import Moments, TensorRecord, Value
 
-__all__ = ["Frame", "Moments", "Recording", "TensorRecord"]
+__all__ = ["Frame", "Moments", "Recording", "TensorRecord", "Value"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from umup_diag import strict_json
+from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording.tensor_record import Moments, TensorRecord
 from umup_diag.recording.wiring import Wiring
 
@@ -24,7 +25,7 @@ class Frame:
     Attributes:
         point: where the run lies on the axes that are swept.
         step: updates done by then; None where nobody knows, as of a checkpoint without a name.
-        losses: of the forward passes since the frame before, the one of this frame included.
+        losses: of the forward passes since the frame before, in order.
         records: the tensors, in the order of the forward pass.
         wiring: who feeds whom; None where it was not looked at.
     """
@@ -37,8 +38,13 @@ class Frame:
 
     def in_moments(self) -> "Frame":
         """The frame with the moments of its histograms in place of them."""
-        records = (replace(r, statistics=Moments.of(r.histogram)) for r in self.records)
-        return replace(self, records=tuple(records))
+        records = tuple(
+            replace(record, statistics=Moments.of(record.statistics))
+            if isinstance(record.statistics, CodeHistogram)
+            else record
+            for record in self.records
+        )
+        return replace(self, records=records)
 
     def encode(self) -> dict[str, Any]:
         """All but the records, as JSON can hold it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from typing import Any
 
 from umup_diag import strict_json
@@ -44,6 +45,34 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One number that is no summary of elements: a gain, a change of the loss; it has a sign.
+
+    Attributes:
+        value: the number.
+        count: elements of the tensor that it belongs to.
+    """
+
+    value: float
+    count: int
+
+    @property
+    def nonfinite_count(self) -> int:
+        """1 if the number is NaN or infinite."""
+        return int(not isfinite(self.value))
+
+    @property
+    def rms(self) -> float:
+        """NaN: there are no elements to have one."""
+        return nan
+
+    @property
+    def absmax(self) -> float:
+        """NaN likewise."""
+        return nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TensorRecord:
     """One tensor at one moment.
 
@@ -51,7 +80,7 @@ class TensorRecord:
         tensor: name of the layer, of the parameter where it is no layer's weight, of the tensor in
             a checkpoint, or of an op.
         kind: a `Kind`, or a quantity of an op such as ``gradient of q``.
-        statistics: its histogram, or its moments alone.
+        statistics: its histogram, its moments alone, or a number that is measured of it.
         order: place in the forward pass, or in the checkpoint.
         fans: of the layer's weight; None for what is no parameter's.
         head_dim: of attention logits; None for others.
@@ -61,7 +90,7 @@ class TensorRecord:
 
     tensor: str
     kind: str
-    statistics: CodeHistogram | Moments
+    statistics: CodeHistogram | Moments | Value
     order: int = 0
     fans: Fans | None = None
     head_dim: int | None = None
@@ -73,14 +102,20 @@ class TensorRecord:
         return self.statistics.rms
 
     @property
+    def value(self) -> float:
+        """The number that was measured, or the RMS."""
+        return self.statistics.value if isinstance(self.statistics, Value) else self.rms
+
+    @property
     def histogram(self) -> CodeHistogram:
         """Of all elements.
 
         Raises:
-            TypeError: if moments alone were kept.
+            TypeError: if there is none.
         """
-        if isinstance(self.statistics, Moments):
-            raise TypeError(f"of {self.tensor} ({self.kind}) moments were kept, no histogram")
+        if not isinstance(self.statistics, CodeHistogram):
+            kept = "one number was" if isinstance(self.statistics, Value) else "moments were"
+            raise TypeError(f"of {self.tensor} ({self.kind}) {kept} kept, no histogram")
         return self.statistics
 
     def encode(self) -> dict[str, Any]:
@@ -102,6 +137,8 @@ class TensorRecord:
                     for name in Moments.__dataclass_fields__
                     if getattr(moments, name) is not None
                 }
+            case Value() as number:
+                written |= {"value": number.value, "count": number.count}
         return written
 
     @classmethod
@@ -125,7 +162,9 @@ class TensorRecord:
         )
 
 
-def _statistics(written: Mapping[str, Any]) -> CodeHistogram | Moments:
+def _statistics(written: Mapping[str, Any]) -> CodeHistogram | Moments | Value:
+    if "value" in written:
+        return Value(value=strict_json.number(written["value"]), count=int(written["count"]))
     if "histogram" in written:
         return CodeHistogram.from_json(written["histogram"])
     moments: dict[str, Any] = dict(written["moments"])

@@ -4,8 +4,9 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """A kind of tensor, by the name that recordings and results use."""
+    """A kind of measurement, by the name that recordings and results use."""
 
+    # The elements of a tensor, kept as histograms or moments.
     INPUT = "input"  #: of a linear layer, before any cast
     WEIGHT = "weight"
     OUTPUT = "output"
@@ -13,7 +14,25 @@ class Kind(StrEnum):
     WEIGHT_GRAD = "weight_grad"
     UPDATE = "update"  #: ΔW, since initialisation
     OUTPUT_CHANGE = "output_change"  #: ΔA, on the same batch, since initialisation
-    ATTENTION_LOGITS = "attention_logits"  #: what the softmax of attention gets
+    ATTENTION_LOGITS = "attention_logits"  #: what a softmax gets
+
+    # One number of a tensor, a layer or an update (`umup_diag.measure.probe`).
+    GAIN = "gain"  #: of a linear layer: RMS of W·x over RMS of x
+    LOSS_CHANGE = "loss_change"  #: −⟨∂L/∂p, Δp⟩ of one update
+    UPDATE_GAIN = "update_gain"  #: the gain of one update: RMS of ΔW·x over RMS of x
+    RATE = "rate"  #: the optimizer's learning rate of a tensor
+    ATTENTION_LOGITS_CHANGE = "attention_logits_change"  #: on the same batch, since initialisation
+    CARRIED_CHANGE = "carried_change"  #: W₀·Δx: the change of the output that the input brings
+    MULTIPLIER = "multiplier"  #: inside a layer: what it gives, over W·x
+    INPUT_MULTIPLIER = "input_multiplier"  #: constants right before a layer
+    OUTPUT_MULTIPLIER = "output_multiplier"  #: constants right after it, up to the loss
+    FEEDS_SOFTMAX = "feeds_softmax"  #: 1 for a layer whose output goes into attention logits
+    GRADIENT_RMS = "gradient_rms"  #: of the gradient before the first update that has one
+    GRADIENT_PASSED = "gradient_passed"  #: the optimizer's gradient over the true one: clipping
+    GRADIENT_COSINE = "gradient_cosine"  #: of −Δp with the gradient: 1 for plain descent
+    SIGN_COSINE = "sign_cosine"  #: of −Δp with the gradient's sign: 1 for Adam's first update
+    WEIGHT_DECAY = "weight_decay"  #: the share of the weight that decay takes in one update
+    EPS_SHARE = "eps_share"  #: of Adam's update that its ε takes away
 
 
 def kind_order(kind: str) -> int:

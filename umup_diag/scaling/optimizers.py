@@ -30,7 +30,8 @@ def _adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
 
 
 def _adamw(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=True)
+    # torch's default, 0.01 at every width, is a decay that nobody chose and µP does not allow
+    return torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=0.0, fused=True)
 
 
 def _sgd(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -355,11 +355,11 @@ UNSEEN = {
     "one learning rate for every layer": (
         Fault(plant=_learning_rates),
         "nothing is updated at init",
-        "coordcheck, by the slope of update",
+        "coordcheck, by the slope of update_gain",
     ),
     "weight gradients times 1/√fan-in": (
         Fault(plant=swap("layers", linear=_weight_gradients)),
         "weight gradients are no operand of a matmul, and are not looked at",
-        "coordcheck, by the slope of weight_grad",
+        "coordcheck, by the slope of loss_change",
     ),
 }

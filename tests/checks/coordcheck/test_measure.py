@@ -14,7 +14,7 @@ from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.errors import InputError
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.workplace import Workplace
-from umup_diag.recording import Moments, Recording
+from umup_diag.recording import Recording, Value
 
 
 def settings(**changes: Any) -> CoordcheckSettings:
@@ -50,7 +50,7 @@ def test_a_subjects_own_optimizer_is_the_default_and_sets_its_own_rate() -> None
         complete(replace(open_, lr=0.1), subject)
 
 
-def test_a_run_is_a_frame_of_moments_for_each_step(tmp_path: Path) -> None:
+def test_a_run_is_a_frame_of_values_for_each_step(tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     workplace = Workplace(out=tmp_path, progress=lambda *step: steps.append(step))
     recording = measure(settings(), workplace)
@@ -60,7 +60,7 @@ def test_a_run_is_a_frame_of_moments_for_each_step(tmp_path: Path) -> None:
     ]
     for frames in recording.runs().values():
         assert [(frame.step, len(frame.losses)) for frame in frames] == [(0, 1), (1, 1)]
-    assert all(isinstance(record.statistics, Moments) for _, record in recording)
+    assert all(isinstance(record.statistics, Value) for _, record in recording)
     assert "text_digest" in recording.environment
     labels = ("width    64", "width   128")
     assert steps == [(label, 0, 2) for label in labels] + [

@@ -5,7 +5,6 @@ import pytest
 from rich.console import Console
 
 from umup_diag import strict_json
-from umup_diag.checks.coordcheck.causes import explain
 from umup_diag.checks.coordcheck.figure import figures
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
 from umup_diag.checks.coordcheck.view import view
@@ -16,24 +15,40 @@ from umup_diag.report import json as as_json
 from umup_diag.report.names import collapse
 from umup_diag.report.page import page
 
+RATE = (Multiply(what="learning rate", exponent=-1.0),)
+
 
 def finding(
-    tensor: str, kind: str, slope: float, *, order: int, role: str = "hidden"
+    tensor: str,
+    kind: str,
+    slope: float,
+    *,
+    order: int,
+    role: str = "hidden",
+    follows: str | None = None,
 ) -> SlopeFinding:
-    accepted = (-0.15, 0.15)
+    accepted = (-0.25, 0.25)
     interval = (slope - 0.05, slope + 0.05)
+    verdict = equivalence(interval, accepted)
+    cause, fix = None, None
+    if verdict is Verdict.FAIL:
+        cause = f"follows from {follows}" if follows else "learning rate"
+        fix = None if follows else Fix(tensor=tensor, steps=RATE)
     return SlopeFinding(
         tensor=tensor,
         kind=kind,
-        step=3 if kind in ("update", "output_change") else 0,
+        step=0 if kind == "gain" else 1,
         role=role,
         order=order,
         slope=slope,
         interval=interval,
         expected=0.0,
-        band=0.15,
+        band=0.25,
         accepted=accepted,
-        verdict=equivalence(interval, accepted),
+        verdict=verdict,
+        cause=cause,
+        follows=follows,
+        fix=fix,
         points=tuple((width, 2.0 * width**slope) for width in (64, 128, 256)),
     )
 
@@ -43,17 +58,18 @@ def result(*findings: SlopeFinding) -> Result:
         command="coordcheck",
         settings={"model": "m<b>", "optimizer": "adam", "target": "mup", "widths": [64, 256]},
         environment={"torch": "2"},
-        findings=tuple(explain(findings)),
+        findings=findings,
         notes=(Note(kind=NoteKind.REMARK, text="a note"),),
     )
 
 
 FAULTY = result(
-    finding("embedding", "update", 0.0, order=0, role="input"),
-    finding("layers.0.q", "update", 1.0, order=1),
-    finding("layers.1.q", "update", 0.98, order=2),
-    finding("layers.0.q", "output_change", 0.5, order=1),
-    finding("layers.1.norm", "output_change", 0.5, order=3),
+    finding("layers.0.q", "update_gain", 1.0, order=1),
+    finding("layers.1.q", "update_gain", 0.98, order=2),
+    finding("layers.0.q", "loss_change", 0.5, order=1),
+    finding("layers.1.norm", "loss_change", 0.5, order=3, follows="layers.0.q"),
+    finding("layers.1.q", "loss_change", 0.0, order=2),
+    finding("embedding", "update_gain", 0.0, order=0, role="input"),
 )
 
 
@@ -69,33 +85,39 @@ def test_the_worst_comes_first_and_the_fix_is_named() -> None:
     assert lines[1].split()[:2] == ["layers.*.q", "(2)"]
     assert "First offender in forward order: layers.0.q" in shown(FAULTY)
     assert "learning rate: multiply the learning rate by width^-1" in shown(FAULTY)
-    assert lines[-1] == "coordcheck: FAIL (1 PASS, 4 FAIL)"
+    assert lines[-1] == "coordcheck: FAIL (2 PASS, 4 FAIL)"
+
+
+def test_a_name_is_starred_only_where_all_its_siblings_share_the_finding() -> None:
+    listed = [line.split()[:2] for line in shown(FAULTY).splitlines()]
+    assert ["layers.*.q", "(2)"] in listed
+    assert ["layers.0.q", "loss_change"] in listed
+    alone = result(finding("layers.0.q", "rate", 1.0, order=1), FAULTY.findings[4])  # type: ignore[arg-type]
+    assert "  of layers.0.q" in shown(alone).splitlines()
+    assert "  of layers.*.q" in shown(FAULTY).splitlines()
 
 
 def test_what_follows_says_from_what() -> None:
     (norm,) = [f for f in FAULTY.findings if f.tensor == "layers.1.norm"]
-    assert (norm.cause, norm.follows, norm.fix) == ("follows from layers.0.q", "layers.0.q", None)
+    assert norm.sentence.endswith(": follows from layers.0.q")
+    assert not any("norm" in line for line in shown(FAULTY).splitlines() if "  of " in line)
 
 
 def test_a_fix_is_a_value() -> None:
-    own = [f for f in FAULTY.findings if f.tensor == "layers.0.q"]
-    step = Multiply(what="learning rate", exponent=-1.0)
-    assert {f.fix for f in own} == {Fix(tensor="layers.0.q", steps=(step,))}
-    both = explain(
-        [finding("q", "weight", 0.5, order=1), finding("q", "update", 1.0, order=1)],
+    steps = {"initial weights": -0.5, "learning rate": -1.0}
+    both = Fix(
+        tensor="q", steps=tuple(Multiply(what=w, exponent=power) for w, power in steps.items())
     )
-    assert {str(f.fix) for f in both} == {
+    assert str(both) == (
         "multiply the initial weights by width^-0.5 and the learning rate by width^-1"
-    }
-    (gradient,) = explain([finding("q", "grad_output", -0.5, order=1)])
-    step = Multiply(what="gradient", exponent=0.5)
-    assert gradient.fix == Fix(tensor="q", steps=(step,))
+    )
+    epsilon = Fix(tensor="q", steps=(Multiply(what="Adam's ε", exponent=-1.0),))
+    assert str(epsilon) == "multiply Adam's ε by width^-1"
 
 
 def test_a_finding_is_one_sentence() -> None:
-    (failing,) = explain([finding("q", "update", 1.0, order=1)])
-    assert failing.sentence == (
-        "q update after 3 updates: width slope +1.00 (+0.95…+1.05), wanted -0.15…+0.15: "
+    assert finding("q", "update_gain", 1.0, order=1).sentence == (
+        "q update_gain of update 1: width slope +1.00 (+0.95…+1.05), expected +0.00: "
         "learning rate: multiply the learning rate by width^-1"
     )
 

@@ -1,4 +1,4 @@
-"""The picture of a coord check: RMS against width."""
+"""The picture of a coord check: what was measured, against width."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -17,18 +17,17 @@ from umup_diag.report.figure import PALETTE, png, power_of_two
 from umup_diag.scaling.kinds import kind_order
 from umup_diag.scaling.roles import Role
 
-ROLE_COLOURS = dict(zip(Role, PALETTE, strict=False))
+ROLE_COLOURS = dict(zip((*map(str, Role), "softmax", "other"), PALETTE, strict=False))
 COLUMNS = 4
 
 
 def figures(result: Result) -> dict[str, bytes]:
-    """RMS against width, a panel per kind, a line per tensor; nothing where no slope was judged.
+    """Value against width, a panel per kind, a line per tensor; nothing where no slope was judged.
 
     Colours are roles; a thick line fails, a dashed one is the expected slope of its role, drawn
-    through the geometric mean of the role's tensors. As judged, the RMS of weights and updates is
-    multiplied by the layer's multiplier, and that of weight gradients divided by it.
+    through the geometric mean of the role's tensors.
     """
-    findings = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
+    findings = [f for f in result.findings if isinstance(f, SlopeFinding) and f.points]
     panels = sorted({(finding.step, kind_order(finding.kind)) for finding in findings})
     if not panels:
         return {}
@@ -47,14 +46,12 @@ def figures(result: Result) -> dict[str, bytes]:
 
 def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
     first = findings[0]
-    suffix = {1: " × multiplier", 0: "", -1: " ÷ multiplier"}[first.times_multiplier]
-    when = f"after {first.step} updates" if first.step else "at init"
-    ax.set_title(f"{first.kind}{suffix}, {when}", fontsize=9)
+    ax.set_title(f"{first.kind} {first.when}", fontsize=9)
     for finding in findings:
         failing = finding.verdict is Verdict.FAIL
         ax.plot(
             *zip(*finding.points, strict=True),
-            color=ROLE_COLOURS[Role(finding.role)],
+            color=ROLE_COLOURS[finding.role],
             linewidth=1.8 if failing else 0.9,
             alpha=1.0 if failing else 0.7,
             marker="o",
@@ -62,10 +59,10 @@ def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
         )
     for role in sorted({finding.role for finding in findings}):
         _expected(ax, [finding for finding in findings if finding.role == role])
-    ax.set(xlabel="width", ylabel="RMS")
+    ax.set(xlabel="width", ylabel=first.kind)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", base=2)
-    widths = [width for width, _ in first.points]
+    widths = sorted({width for finding in findings for width, _ in finding.points})
     ax.set_xticks(widths, [str(width) for width in widths])
     ax.xaxis.set_minor_locator(NullLocator())
     low, high = (np.log2(edge) for edge in ax.get_ylim())
@@ -76,10 +73,10 @@ def _panel(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
 
 
 def _expected(ax: Axes, findings: Sequence[SlopeFinding]) -> None:
-    logs = np.log2([[rms for _, rms in finding.points] for finding in findings])
-    x = np.log2([width for width, _ in findings[0].points])
-    line = logs.mean() + findings[0].expected * (x - x.mean())
-    colour = ROLE_COLOURS[Role(findings[0].role)]
+    width, value = np.log2([point for finding in findings for point in finding.points]).T
+    x = np.unique(width)
+    line = value.mean() + findings[0].expected * (x - width.mean())
+    colour = ROLE_COLOURS[findings[0].role]
     ax.plot(2**x, 2**line, color=[0.6 * c for c in colour], linestyle="--", linewidth=1.2, zorder=3)
 
 

@@ -1,11 +1,12 @@
 """What the coord check finds of one tensor."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isinf
 
-from umup_diag.checks.coordcheck.series import MULTIPLIER_POWER
 from umup_diag.checks.result import Finding
+from umup_diag.checks.verdict import Verdict
 from umup_diag.report.style import signed
-from umup_diag.scaling.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,16 +15,14 @@ class SlopeFinding(Finding):
 
     Attributes:
         step: updates done before it was measured.
-        role: of the layer.
-        order: place of the layer in the forward pass.
-        slope: of log2 RMS against log2 width, mean over seeds. For weights and updates, of the
-            product with the layer's multiplier; for weight gradients, of the quotient.
+        role: of the tensor; ``softmax`` for attention logits, ``other`` for what does not grow.
+        order: place in the forward pass.
+        slope: of log2 of what was measured against log2 width, one for all seeds.
         interval: its 95 % interval.
-        expected: the predicted slope in the limit of width.
-        band: allowed on either side of the prediction.
-        accepted: what the whole interval must lie in: from the slowest predicted term minus the
-            band to the dominant one plus the band.
-        points: (width, RMS), the geometric mean over seeds.
+        expected: the slope that is right; the upper end, where it is a range.
+        band: a slope that is this far from what is right is as near to a fault.
+        accepted: what is right, widened by the band; an end may be infinite.
+        points: (width, value), the geometric mean over seeds.
     """
 
     step: int
@@ -37,31 +36,28 @@ class SlopeFinding(Finding):
     points: tuple[tuple[int, float], ...]
 
     @property
-    def slowest(self) -> float:
-        """The slope of the slowest predicted term."""
-        return self.accepted[0] + self.band
-
-    @property
-    def deviation(self) -> float:
-        """How far the slope lies beyond the prediction, signed; 0 between its two ends."""
-        return max(self.slope - self.expected, 0.0) + min(self.slope - self.slowest, 0.0)
-
-    @property
-    def times_multiplier(self) -> int:
-        """Power of the layer's multiplier in what is judged."""
-        return MULTIPLIER_POWER.get(Kind(self.kind), 0)
-
-    @property
     def place(self) -> tuple[str, ...]:
         """The moment."""
-        return (f"after {self.step} updates" if self.step else "at init",)
+        return (self.when,)
+
+    @property
+    def when(self) -> str:
+        """The moment in words."""
+        return f"of update {self.step}" if self.step else "at init"
+
+    @property
+    def wanted(self) -> str:
+        """The slope that is right, or the range of them."""
+        low, high = self.accepted[0] + self.band, self.accepted[1] - self.band
+        if isinf(low):
+            return f"≤ {signed(high)}"
+        return signed(high) if high - low < 1e-9 else f"{signed(low)}…{signed(high)}"
 
     @property
     def measured(self) -> str:
-        """Slope, its interval, and what was accepted."""
+        """Slope, its interval, and what was expected."""
         low, high = map(signed, self.interval)
-        wanted = "…".join(map(signed, self.accepted))
-        return f"width slope {signed(self.slope)} ({low}…{high}), wanted {wanted}"
+        return f"width slope {signed(self.slope)} ({low}…{high}), expected {self.wanted}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +75,13 @@ class NonFiniteFinding(Finding):
     seed: int
     step: int
     loss: float
+
+
+def first_offender(findings: Iterable[SlopeFinding]) -> SlopeFinding | None:
+    """The failing finding that comes first in the forward pass, with a fix if any has one."""
+    failing = [finding for finding in findings if finding.verdict is Verdict.FAIL]
+    return min(
+        failing,
+        key=lambda finding: (finding.fix is None, finding.order, finding.step),
+        default=None,
+    )

@@ -1,44 +1,34 @@
-"""The coord check: each tensor's slope over width against the slope that its scheme predicts."""
+"""The coord check: what each tensor does to the loss, and what each layer does to its input.
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
-from statistics import mean
+The verdict rests on the loss change of every tensor and the gain of every layer, which hold for any
+architecture and any optimizer; what else was measured explains.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from math import isfinite, isinf
 
 from umup_diag.checks.coordcheck import COORDCHECK
-from umup_diag.checks.coordcheck.causes import explain
+from umup_diag.checks.coordcheck.decision import EDGE, Decision, with_siblings
+from umup_diag.checks.coordcheck.diagnosis import Diagnosis, Explanation
+from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
-from umup_diag.checks.coordcheck.series import MULTIPLIER_POWER, Key, RecordedSeries
+from umup_diag.checks.coordcheck.measuring import Measured, Measuring
+from umup_diag.checks.coordcheck.question import Question
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
-from umup_diag.checks.coordcheck.slopes import Series, fit
+from umup_diag.checks.coordcheck.trend import MOST_SEEDS
+from umup_diag.checks.coordcheck.true_gradient import gradient_is_true
 from umup_diag.checks.fix import Advice, Fix
-from umup_diag.checks.interval import Mean
 from umup_diag.checks.result import Finding, Note, NoteKind, Result
-from umup_diag.checks.verdict import Verdict, equivalence
+from umup_diag.checks.verdict import Verdict
 from umup_diag.recording import Recording
-from umup_diag.scaling import optimizers, schemes
+from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
-from umup_diag.scaling.predictions import Prediction, WidthTheory
-from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import UpdateRule
 
-#: How far a slope may lie from the prediction. Every rule that is got wrong in practice is wrong by
-#: half a power of width or a whole one, so a band must stay well below ½; and it must hold what a
-#: correct model shows at widths from 128 up with five seeds (docs/bands.md).
-_BANDS: Mapping[Kind, float] = {
-    Kind.INPUT: 0.15,  # normalised, or one op away from it
-    Kind.WEIGHT: 0.15,  # a weight is known to four digits; its multiplier, from activations, is not
-    Kind.OUTPUT: 0.15,
-    Kind.GRAD_OUTPUT: 0.30,  # q and k gradients pass the softmax: few heads and tokens carry them
-    Kind.WEIGHT_GRAD: 0.30,  # the same, summed over the tokens
-    Kind.UPDATE: 0.15,  # Adam's is as exact as a weight
-    Kind.OUTPUT_CHANGE: 0.20,  # a sum of terms that come to dominate only with width
-    Kind.ATTENTION_LOGITS: 0.25,  # few heads, few tokens
-}
-#: Under SGD an update is a weight gradient, and no better known than one.
-BANDS: Mapping[UpdateRule, Mapping[Kind, float]] = {
-    UpdateRule.ADAM: _BANDS,
-    UpdateRule.SGD: {**_BANDS, Kind.UPDATE: 0.30, Kind.OUTPUT_CHANGE: 0.30},
-}
+#: Share of the findings that may be too noisy to decide, near to what is right, in a model that
+#: passes: a rare expert or a scalar does not speak against the rest.
+MOST_UNSETTLED = 0.1
+_OF_SOFTMAX = (Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
 
 
 def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
@@ -56,7 +46,7 @@ def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
         text = "Slopes are not judged: a loss is not finite."
         notes = [Note(kind=NoteKind.NOT_JUDGED, text=text)]
     else:
-        findings, notes = _judge_slopes(RecordedSeries.of(recording), settings)
+        findings, notes = _judge_slopes(recording, settings)
     return Result(
         command=COORDCHECK.name,
         settings=settings.encode(),
@@ -67,84 +57,84 @@ def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
 
 
 def _judge_slopes(
-    series: RecordedSeries, settings: CoordcheckSettings
+    recording: Recording, settings: CoordcheckSettings
 ) -> tuple[Sequence[Finding], list[Note]]:
     assert settings.target is not None
-    roles = series.roles()
-    rule = UpdateRule.ADAM
-    if settings.optimizer is not None:
-        rule = optimizers.get(settings.optimizer).update_rule
-    theory = WidthTheory(
-        scheme=schemes.get(settings.target),
-        update_rule=rule,
-        head_dim_growth=series.head_dim_growth(),
+    measured = Measuring(
+        Evidence.of(recording),
+        schemes.get(settings.target),
+        true_gradient=gradient_is_true(recording),
+    ).all()
+    count = len(measured.questions)
+    decisions = with_siblings(
+        measured.questions, {key: each.decide(count) for key, each in measured.questions.items()}
     )
-    findings = []
-    unjudged = {"has no dimension that grows": set[str](), "is zero at init": set[str]()}
-    for key in series.rms:
-        role = Role.HIDDEN if key.kind is Kind.ATTENTION_LOGITS else roles[key.tensor]
-        if role is None:
-            unjudged["has no dimension that grows"].add(key.tensor)
-        elif key.step not in (0, settings.steps):
-            continue
-        elif _has_no_logarithm(series, key, role):
-            unjudged["is zero at init"].add(key.tensor)
-        elif prediction := theory.predict(key.kind, role):
-            findings.append(_finding(series, key, role, prediction, theory))
-    return explain(findings), _notes(settings, unjudged)
-
-
-def _has_no_logarithm(series: RecordedSeries, key: Key, role: Role) -> bool:
-    """Whether a series vanishes, or is to be multiplied by a multiplier that cannot be implied."""
-    if series.is_zero(key):
-        return True
-    is_matrix = role is not Role.VECTOR and key.kind in MULTIPLIER_POWER
-    return is_matrix and series.log_multiplier(key.tensor) is None
+    diagnosis = Diagnosis(measured, decisions)
+    judged = [
+        question
+        for question in measured.questions.values()
+        if question.is_decisive or diagnosis.rests_on(question)
+    ]
+    unsettled = [each for each in judged if decisions[each.key].is_unsettled]
+    if len(unsettled) > MOST_UNSETTLED * len(judged):
+        unsettled = []
+    left_out = {each.key for each in unsettled}
+    findings = [
+        _finding(each, decisions[each.key], measured, diagnosis)
+        for each in judged
+        if each.key not in left_out
+    ]
+    findings.sort(key=lambda each: (each.verdict.severity, each.fix is None, each.order))
+    notes = _not_judged(measured, unsettled)
+    if not diagnosis.roots:
+        notes += _how_to_settle([decisions[each.key] for each in judged], settings)
+    return findings, notes + _cautions(settings)
 
 
 def _finding(
-    series: RecordedSeries, key: Key, role: Role, prediction: Prediction, theory: WidthTheory
+    question: Question, decision: Decision, measured: Measured, diagnosis: Diagnosis
 ) -> SlopeFinding:
-    multiplier = None
-    if role is not Role.VECTOR and key.kind in MULTIPLIER_POWER:
-        prediction += MULTIPLIER_POWER[key.kind] * theory.scheme.rows[role].multiplier
-        multiplier = series.log_multiplier(key.tensor)
-    log_rms = series.log_rms(key, multiplier)
-    slope, band = fit(log_rms), BANDS[theory.update_rule][key.kind]
-    accepted = (prediction.slowest - band, prediction.slope + band)
-    verdict = equivalence((slope.low, slope.high), accepted)
+    facts = measured.facts.get(question.tensor)
+    role = facts.role if facts and facts.role else "other"
+    low, high = question.accepted.low, question.accepted.high
+    why = _why(question, decision, diagnosis)
     return SlopeFinding(
-        tensor=key.tensor,
-        kind=key.kind,
-        step=key.step,
-        role=role,
-        order=series.order[key.tensor],
-        slope=slope.mean,
-        interval=(slope.low, slope.high),
-        expected=prediction.slope,
-        band=band,
-        accepted=accepted,
-        verdict=verdict,
-        cause=_how_to_settle(slope, accepted) if verdict is Verdict.INCONCLUSIVE else None,
-        points=_geometric_means(log_rms),
+        tensor=question.tensor,
+        kind=question.kind,
+        step=question.step,
+        role="softmax" if question.kind in _OF_SOFTMAX else role,
+        order=question.order,
+        slope=question.found.slope,
+        interval=question.found.interval(),
+        expected=low if isinf(high) else high,
+        band=EDGE,
+        accepted=(low - EDGE, high + EDGE),
+        verdict=decision.verdict,
+        cause=why.cause if why else None,
+        follows=why.follows if why else None,
+        fix=why.fix if why else None,
+        points=question.found.points,
     )
 
 
-def _geometric_means(series: Series) -> tuple[tuple[int, float], ...]:
-    widths = sorted(next(iter(series.values())))
-    return tuple((w, 2 ** mean(points[w] for points in series.values())) for w in widths)
-
-
-def _how_to_settle(slope: Mean, accepted: tuple[float, float]) -> str:
-    """What it would take to tell whether the slope is inside or outside."""
-    if slope.seeds < 2:
-        return "one seed gives no interval; use --seeds 5"
-    margin = min(abs(slope.mean - edge) for edge in accepted)
-    seeds = slope.seeds_for(margin)
-    interval = f"the interval is ±{slope.half_width:.2f}, and {margin:.2f} would do"
-    if seeds is None:
-        return f"{interval}: too close to the edge for seeds alone; use more or larger widths"
-    return f"{interval}: about {seeds} seeds would settle it"
+def _why(question: Question, decision: Decision, diagnosis: Diagnosis) -> Explanation | None:
+    """Why a finding fails, or what would decide it."""
+    if decision.verdict is Verdict.PASS:
+        return None
+    if decision.verdict is Verdict.FAIL:
+        return diagnosis.of(question)
+    if diagnosis.roots:
+        why = diagnosis.of(question)
+        return Explanation(
+            cause=f"not decided; if it is off, {why.cause}", follows=why.follows, fix=None
+        )
+    if question.found.seeds < 2:
+        return Explanation(cause="one seed gives no interval; use --seeds 5")
+    interval = f"the interval is ±{question.found.half_width():.2f}"
+    if decision.seeds is None:
+        settles = f"no number of seeds below {MOST_SEEDS} would settle it; use larger widths"
+        return Explanation(cause=f"{interval}: {settles}")
+    return Explanation(cause=f"{interval}: about {decision.seeds} seeds would settle it")
 
 
 def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
@@ -160,7 +150,7 @@ def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
         for frame in frames:
             broken = [r for r in frame.records if r.statistics.nonfinite_count]
             if broken:
-                first = min(broken, key=lambda r: (r.kind == Kind.UPDATE, r.order))
+                first = min(broken, key=lambda r: r.order)
                 tensor, kind = first.tensor, first.kind
                 where = f"first seen in the {kind} of {tensor}, after {frame.step} updates"
                 break
@@ -183,21 +173,38 @@ def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
     return findings
 
 
-def _notes(settings: CoordcheckSettings, unjudged: Mapping[str, set[str]]) -> list[Note]:
-    notes = [
+def _not_judged(measured: Measured, unsettled: Sequence[Question]) -> list[Note]:
+    why: dict[str, Collection[str]] = {
+        "no update gives a gradient to speak of": measured.silent,
+        "is too noisy to decide": {each.tensor for each in unsettled},
+    }
+    return [
         Note(
             kind=NoteKind.NOT_JUDGED,
             text=f"Not judged: {', '.join(sorted(tensors))}, which {reason}.",
         )
-        for reason, tensors in unjudged.items()
+        for reason, tensors in why.items()
         if tensors
     ]
+
+
+def _how_to_settle(decisions: Sequence[Decision], settings: CoordcheckSettings) -> list[Note]:
+    """The one command that would decide everything that seeds can decide."""
+    seeds = [each.seeds for each in decisions if each.seeds is not None]
+    if not seeds:
+        return []
+    more = replace(settings, seeds=max(*seeds, settings.seeds + 1))
+    text = f"To settle what is not decided: umup-diag {COORDCHECK.name} {more.command_line}"
+    return [Note(kind=NoteKind.REMARK, text=text)]
+
+
+def _cautions(settings: CoordcheckSettings) -> list[Note]:
     tokens = settings.batch_size * settings.seq_len
     narrowest = min(settings.widths)
-    if 2 * tokens > narrowest:
-        text = (
-            f"{tokens} tokens a batch are not well below the smallest width, {narrowest}: changes "
-            "of outputs then mix two powers of width. Use a smaller batch or larger widths."
-        )
-        notes.append(Note(kind=NoteKind.CAUTION, text=text))
-    return notes
+    if 2 * tokens <= narrowest:
+        return []
+    text = (
+        f"{tokens} tokens a batch are not well below the smallest width, {narrowest}: changes "
+        "of outputs then mix two powers of width. Use a smaller batch or larger widths."
+    )
+    return [Note(kind=NoteKind.CAUTION, text=text)]

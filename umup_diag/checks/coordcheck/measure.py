@@ -1,5 +1,6 @@
 """Short training runs at every width and seed, into a recording that can be taken up again."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -17,6 +18,7 @@ from umup_diag.measure.training import Schedule, train
 from umup_diag.measure.workplace import Progress, Workplace, silent
 from umup_diag.recording import Recording
 from umup_diag.scaling import schemes
+from umup_diag.scaling.kinds import Kind
 
 UNFINISHED = "recording.unfinished.jsonl"
 
@@ -77,6 +79,7 @@ def sweep(
     *,
     device: torch.device,
     progress: Progress = silent,
+    kinds: Collection[Kind] = (),
 ) -> None:
     """Do the runs that a recording does not have yet.
 
@@ -89,6 +92,7 @@ def sweep(
         recording: gets the frames of each run, appended together.
         device: to train on.
         progress: called for each width with the number of seeds done.
+        kinds: of tensors whose moments to record besides; the judge reads none of them.
 
     Raises:
         InputError: if the model cannot be built or trained, or the recording not written.
@@ -99,6 +103,7 @@ def sweep(
         lr=settings.lr,
         batch_size=settings.batch_size,
         seq_len=settings.seq_len,
+        kinds=kinds,
     )
     recorded = recording.runs()
     labels = {width: f"width {width:>5}" for width in settings.widths}

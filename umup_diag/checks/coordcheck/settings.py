@@ -1,12 +1,13 @@
 """What a coord check can be asked."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from umup_diag.settings import shared
-from umup_diag.settings.option import option
+from umup_diag.settings.option import option, settings_of
 from umup_diag.settings.shared import RunSettings
 from umup_diag.settings.values import WIDTHS
 
@@ -35,3 +36,17 @@ class CoordcheckSettings(RunSettings):
     seq_len: int = shared.SEQ_LEN.field(default=8)
     text: Path | None = shared.TEXT.field()
     build: Mapping[str, Any] = shared.BUILD.field()
+
+    @property
+    def command_line(self) -> str:
+        """The options that differ from the defaults, as they would be typed; not the device."""
+        usual = type(self)()
+        words = []
+        for setting in settings_of(type(self)):
+            value = getattr(self, setting.name)
+            is_usual = value is None or value == getattr(usual, setting.name)
+            if is_usual or setting.name in ("device", "build"):  # a plan alone has `build`
+                continue
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [setting.flag, shlex.quote(text)]
+        return " ".join(words)

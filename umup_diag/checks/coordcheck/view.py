@@ -1,5 +1,6 @@
 """How a coord check's result is shown."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
@@ -8,13 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.coordcheck.causes import first_offender
 from umup_diag.checks.coordcheck.figure import figures
-from umup_diag.checks.coordcheck.finding import SlopeFinding
+from umup_diag.checks.coordcheck.finding import SlopeFinding, first_offender
 from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.report import cells
-from umup_diag.report.names import collapse
+from umup_diag.report.names import collapse, starred
 from umup_diag.report.style import OFFENDERS, signed, styled, verdict_line
 from umup_diag.report.view import Column, View
 from umup_diag.scaling.kinds import kind_order
@@ -46,8 +46,7 @@ def view() -> View:
         columns=_COLUMNS,
         figures=figures,
         stems=("coordcheck",),
-        caption="RMS against width, a line per tensor; dashed: the expected slope. Weights and "
-        "updates are multiplied by their layer's multiplier, weight gradients divided by it.",
+        caption="What was measured against width, a line per tensor; dashed: the expected slope.",
     )
 
 
@@ -79,9 +78,9 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     listed = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
-    rows = [[finding] for finding in listed] if every else _alike(listed)
+    rows = [[finding] for finding in listed] if every else _alike(listed, findings)
     for members in rows[: None if every else OFFENDERS]:
-        name = members[0].tensor if len(members) == 1 else collapse([members[0].tensor])[0]
+        name = members[0].tensor if len(members) == 1 else starred(members[0].tensor)
         count = f" ({len(members)})" if len(members) > 1 else ""
         table.add_row(escape(name) + count, *_cells(members[0]))
     if not every and len(rows) > OFFENDERS:
@@ -96,14 +95,20 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
     return table
 
 
-def _alike(findings: Sequence[SlopeFinding]) -> list[list[SlopeFinding]]:
-    """Findings of the same kind and verdict in repeated layers together, each led by its worst."""
-    groups: dict[tuple[object, ...], list[SlopeFinding]] = {}
-    for finding in findings:
-        layer = collapse([finding.tensor])[0]
-        key = (layer, finding.kind, finding.step, finding.verdict)
+def _alike(
+    listed: Sequence[SlopeFinding], findings: Sequence[SlopeFinding]
+) -> list[list[SlopeFinding]]:
+    """Findings that all repeated layers share together, each led by its worst; others alone."""
+    siblings = Counter((starred(finding.tensor), finding.kind) for finding in findings)
+    groups: dict[tuple[str, str, Verdict], list[SlopeFinding]] = {}
+    for finding in listed:
+        key = (starred(finding.tensor), finding.kind, finding.verdict)
         groups.setdefault(key, []).append(finding)
-    return list(groups.values())
+    rows: list[list[SlopeFinding]] = []
+    for (layer, kind, _), group in groups.items():
+        is_shared = len(group) == siblings[layer, kind]
+        rows += [sorted(group, key=_margin)] if is_shared else [[each] for each in group]
+    return rows
 
 
 def _group(finding: SlopeFinding) -> tuple[int, int, str]:
@@ -118,16 +123,11 @@ def _margin(finding: SlopeFinding) -> float:
 
 def _cells(finding: SlopeFinding) -> tuple[str | Text, ...]:
     low, high = finding.interval
-    kind = finding.kind + {1: " × mult", 0: "", -1: " ÷ mult"}[finding.times_multiplier]
-    when = f"{finding.step} updates" if finding.step else "init"
-    expected = signed(finding.expected)
-    if finding.expected - finding.slowest > 1e-9:
-        expected = f"{signed(finding.slowest)}…{expected}"
     return (
-        kind,
-        when,
+        finding.kind,
+        f"update {finding.step}" if finding.step else "init",
         f"{signed(finding.slope)} ±{(high - low) / 2:.2f}",
-        expected,
+        finding.wanted,
         styled(finding.verdict),
     )
 
@@ -137,13 +137,17 @@ def _changes(findings: Sequence[SlopeFinding]) -> RenderableType | None:
     first = first_offender(findings)
     if first is None:
         return None
+    named = {finding.tensor for finding in findings}
     lines = [Text(f"\nFirst offender in forward order: {first.tensor}", "bold")]
     fixes: dict[tuple[str, str], list[str]] = {}
     for finding in sorted(findings, key=lambda finding: finding.order):
         if finding.cause and finding.fix:
             fixes.setdefault((finding.cause, str(finding.fix)), []).append(finding.tensor)
     for (cause, fix), tensors in fixes.items():
-        lines += [Text(f"{cause}: {fix}", "bold"), Text(f"  of {', '.join(collapse(tensors))}")]
+        lines += [
+            Text(f"{cause}: {fix}", "bold"),
+            Text(f"  of {', '.join(collapse(tensors, among=named))}"),
+        ]
     return Group(*lines)
 
 

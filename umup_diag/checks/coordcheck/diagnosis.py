@@ -1,0 +1,292 @@
+"""From what is off to the cause and the fix: what is local first, and one root for each fault.
+
+Each root rests on a measurement that nothing upstream or downstream can bend: a gain by the
+layer's own weights, a rate by its own update, attention's scale by its own logits. What else is off
+(by its loss change alone) has a gradient that is off, and follows from a root.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from umup_diag.checks.coordcheck.decision import EDGE, Decision
+from umup_diag.checks.coordcheck.evidence import Facts
+from umup_diag.checks.coordcheck.measuring import Measured
+from umup_diag.checks.coordcheck.question import Question
+from umup_diag.checks.fix import Fix, Multiply
+from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.roles import Role
+from umup_diag.scaling.schemes import UpdateRule
+
+SAME_POWER = 0.25  #: two deviations this close are one power of width, measured twice
+
+
+class Cause(StrEnum):
+    """What can be wrong with a tensor by itself."""
+
+    INIT = "init"
+    LEARNING_RATE = "learning rate"
+    INIT_AND_RATE = "init and learning rate"
+    MULTIPLIER = "multiplier"
+    ATTENTION_SCALE = "attention scale"
+    WEIGHT_DECAY = "weight decay"
+    EPSILON = "epsilon"
+    CLIPPING = "clipping"
+    GRADIENT_SCALE = "gradient scale"
+
+    @property
+    def is_at_init(self) -> bool:
+        """Whether it is there before any update."""
+        return self in (
+            Cause.INIT,
+            Cause.MULTIPLIER,
+            Cause.ATTENTION_SCALE,
+            Cause.INIT_AND_RATE,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A fault by itself.
+
+    Attributes:
+        tensor: at fault.
+        cause: of it.
+        deviations: what is wrong, as a fix names it → the power of width by which it is.
+        kinds: of the tensor's findings that show it.
+        order: place in the forward pass.
+    """
+
+    tensor: str
+    cause: Cause
+    deviations: Mapping[str, float]
+    kinds: frozenset[Kind]
+    order: int
+
+    @property
+    def fix(self) -> Fix:
+        """What takes every deviation back."""
+        steps = [Multiply(what=what, exponent=-off) for what, off in self.deviations.items()]
+        return Fix(tensor=self.tensor, steps=tuple(steps))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a finding fails.
+
+    Attributes:
+        cause: in words.
+        follows: the tensor whose fault it follows from; None where it has its own.
+        fix: None where it follows from another, or where nothing is known.
+    """
+
+    cause: str
+    follows: str | None = None
+    fix: Fix | None = None
+
+
+class Diagnosis:
+    """The roots of what fails, and what each failing finding follows from."""
+
+    def __init__(self, measured: Measured, decisions: Mapping[tuple[str, Kind], Decision]) -> None:
+        self.measured, self.decisions = measured, decisions
+        self.roots: dict[str, Root] = {}
+        self._find()
+
+    def of(self, question: Question) -> Explanation:
+        """Cause and fix of a failing finding."""
+        root = self.roots.get(question.tensor)
+        others = [each for each in self.roots.values() if each is not root]
+        first = min(others, key=lambda each: (not each.cause.is_at_init, each.order), default=None)
+        if root and (question.kind in root.kinds or first is None):
+            return Explanation(cause=root.cause, fix=root.fix)
+        if first is None:
+            return Explanation(cause="unknown")
+        return Explanation(cause=f"follows from {first.tensor}", follows=first.tensor)
+
+    def rests_on(self, question: Question) -> bool:
+        """Whether a finding that decides nothing by itself is what shows a root."""
+        root = self.roots.get(question.tensor)
+        shows = root is not None and question.kind in root.kinds
+        return shows and self._wrong(question.tensor, question.kind)
+
+    def _off(self, tensor: str, kind: Kind) -> float:
+        """Deviation of a measurement that is wrong beyond noise, or as good as; else 0."""
+        decision = self.decisions.get((tensor, kind))
+        if decision is None or abs(decision.deviation) < EDGE:
+            return 0.0
+        return decision.deviation
+
+    def _wrong(self, tensor: str, kind: Kind) -> bool:
+        decision = self.decisions.get((tensor, kind))
+        return decision is not None and decision.is_wrong
+
+    def _add(
+        self, facts: Facts, cause: Cause, deviations: Mapping[str, float], *kinds: Kind
+    ) -> None:
+        self.roots[facts.tensor] = Root(
+            tensor=facts.tensor,
+            cause=cause,
+            deviations=deviations,
+            kinds=frozenset(kinds),
+            order=facts.order,
+        )
+
+    def _find(self) -> None:
+        facts = self.measured.facts
+        failing = [t for t in facts if self._wrong(t, Kind.LOSS_CHANGE)]
+        self._attention()
+        for tensor, known in facts.items():
+            if self._wrong(tensor, Kind.GAIN) and known.role is not Role.OUTPUT:
+                self._gain(known)
+        self._readout(failing)
+        for tensor in facts:
+            if tensor not in self.roots:
+                self._own_rate(facts[tensor])
+        for tensor in facts:
+            if self._wrong(tensor, Kind.WEIGHT_DECAY):
+                off = self._off(tensor, Kind.WEIGHT_DECAY)
+                if tensor not in self.roots:
+                    deviations = {"weight decay": off}
+                    self._add(facts[tensor], Cause.WEIGHT_DECAY, deviations, Kind.WEIGHT_DECAY)
+        self._clipping(failing)
+        self._gradients(failing)
+
+    def _degree(self, facts: Facts) -> int:
+        """Power of a factor on the gradient in the loss change."""
+        return 2 if facts.update_rule is UpdateRule.SGD else 1
+
+    def _gain(self, facts: Facts) -> None:
+        """A layer whose gain is off at init."""
+        tensor = facts.tensor
+        gain, rate = self._off(tensor, Kind.GAIN), self._rate_off(facts)
+        # Under descent a multiplier counts in the gradient and in the output.
+        twice = 2 if facts.update_rule is UpdateRule.SGD else 1
+        kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE)
+        if rate is not None and abs(rate / twice - gain) <= SAME_POWER:
+            self._add(facts, Cause.MULTIPLIER, {"multiplier": gain}, *kinds)
+        elif rate:
+            deviations = {"initial weights": gain, "learning rate": rate}
+            self._add(facts, Cause.INIT_AND_RATE, deviations, *kinds)
+        else:
+            self._add(facts, Cause.INIT, {"initial weights": gain}, *kinds)
+
+    def _readout(self, failing: Sequence[str]) -> None:
+        """A readout whose gain is off, where the gradients of the model say so too."""
+        facts = self.measured.facts
+        outputs = [known for known in facts.values() if known.role is Role.OUTPUT]
+        gains = [known for known in outputs if (known.tensor, Kind.GAIN) in self.decisions]
+        if not gains:
+            return
+        readout = max(gains, key=lambda known: known.order)
+        gain = self._off(readout.tensor, Kind.GAIN)
+        before = [
+            facts[t] for t in failing if t != readout.tensor and facts[t].order <= readout.order
+        ]
+        alike = [
+            known
+            for known in before
+            if abs(self._gradient_off(known) - gain) <= SAME_POWER and gain
+        ]
+        explains = bool(before) and 2 * len(alike) >= len(before)
+        grows = self.measured.questions[readout.tensor, Kind.GAIN].found.slope > EDGE
+        if gain and (explains or grows):
+            self._gain(readout)
+
+    def _attention(self) -> None:
+        for (name, kind), decision in self.decisions.items():
+            is_logits = kind in (Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
+            if not is_logits or not decision.is_wrong or name in self.roots:
+                continue
+            if kind is Kind.ATTENTION_LOGITS_CHANGE:
+                place = self.measured.questions[name, kind].order
+                if any(self._moves(tensor, name, place) for tensor in self.measured.facts):
+                    continue
+            elif any(
+                tensor.startswith(name + ".") and self._wrong(tensor, Kind.GAIN)
+                for tensor in self.measured.facts
+            ):
+                continue
+            initial = self.decisions.get((name, Kind.ATTENTION_LOGITS))
+            off = initial.deviation if initial and initial.is_wrong else decision.deviation
+            self.roots[name] = Root(
+                tensor=name,
+                cause=Cause.ATTENTION_SCALE,
+                deviations={"attention logits": off},
+                kinds=frozenset({Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE}),
+                order=self.measured.questions[name, kind].order,
+            )
+
+    def _moves(self, tensor: str, module: str, place: int) -> bool:
+        """Whether a tensor in or before a module changes so fast that the module's logits do."""
+        facts = self.measured.facts[tensor]
+        near = tensor.startswith(module + ".") or facts.order <= place
+        fast = max(self._off(tensor, Kind.LOSS_CHANGE), self._rate_off(facts) or 0.0) > 0
+        return near and (fast or self._off(tensor, Kind.GAIN) > 0)
+
+    def _rate_off(self, facts: Facts) -> float | None:
+        """How far a tensor's own rate is off; None where it was not measured."""
+        for kind in (Kind.UPDATE_GAIN, Kind.RATE):
+            if (facts.tensor, kind) in self.decisions:
+                return self._off(facts.tensor, kind)
+        return None
+
+    def _gradient_off(self, facts: Facts) -> float:
+        """How far a tensor's gradient is off, as its loss change tells beyond its rate."""
+        off = self._off(facts.tensor, Kind.LOSS_CHANGE) - (self._rate_off(facts) or 0.0)
+        return off / self._degree(facts)
+
+    def _own_rate(self, facts: Facts) -> None:
+        tensor = facts.tensor
+        rate = self._rate_off(facts)
+        change = self._off(tensor, Kind.LOSS_CHANGE)
+        wrong = self._wrong(tensor, Kind.LOSS_CHANGE)
+        kinds = (Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE, Kind.EPS_SHARE)
+        swallowed = self._off(tensor, Kind.EPS_SHARE)
+        if wrong and swallowed:
+            gradient = self.measured.gradients.get(tensor, swallowed)
+            self._add(facts, Cause.EPSILON, {"Adam's ε": -gradient}, *kinds)
+            return
+        decisive = any(
+            self._wrong(tensor, kind) and self.measured.questions[tensor, kind].is_decisive
+            for kind in (Kind.UPDATE_GAIN, Kind.RATE)
+            if (tensor, kind) in self.decisions
+        )
+        if rate and (wrong or decisive or self._masked(facts, rate)):
+            self._add(facts, Cause.LEARNING_RATE, {"learning rate": rate}, *kinds)
+        elif rate is None and wrong and not self.roots:
+            self._add(facts, Cause.LEARNING_RATE, {"learning rate": change}, *kinds)
+
+    def _masked(self, facts: Facts, rate: float) -> bool:
+        """Whether a rate is off by what a root does to the gradient, so that the two cancel."""
+        readouts = [
+            root
+            for root in self.roots.values()
+            if root.cause.is_at_init
+            and self.measured.facts.get(root.tensor, facts).role is Role.OUTPUT
+        ]
+        return any(
+            abs(rate + self._degree(facts) * max(root.deviations.values())) <= SAME_POWER
+            for root in readouts
+        )
+
+    def _clipping(self, failing: Sequence[str]) -> None:
+        for tensor in failing:
+            passed = self._off(tensor, Kind.GRADIENT_PASSED)
+            facts = self.measured.facts[tensor]
+            if passed and tensor not in self.roots:
+                kinds = (Kind.LOSS_CHANGE, Kind.GRADIENT_PASSED)
+                self._add(facts, Cause.CLIPPING, {"norm to clip at": passed}, *kinds)
+
+    def _gradients(self, failing: Sequence[str]) -> None:
+        """What is off by its gradient alone while nothing that it could follow from is wrong."""
+        if any(root.cause.is_at_init for root in self.roots.values()):
+            return
+        for tensor in failing:
+            if tensor in self.roots:
+                continue
+            facts = self.measured.facts[tensor]
+            off = self._gradient_off(facts)
+            if off:
+                kinds = (Kind.LOSS_CHANGE,)
+                self._add(facts, Cause.GRADIENT_SCALE, {"gradient": off}, *kinds)

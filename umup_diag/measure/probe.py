@@ -1,0 +1,205 @@
+"""What the coord check rests on, measured of one model over a few updates.
+
+`umup_diag.measure.recorder` counts the elements of tensors; this measures what takes a layer, its
+input and its update together.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from math import nan
+from typing import Any
+
+from torch import Tensor, nn
+
+from umup_diag.measure.backward import in_backward
+from umup_diag.measure.layers import fans, layers, tensors
+from umup_diag.measure.linear_part import (
+    Call,
+    gain,
+    is_linear,
+    linear_part,
+    multiplier,
+    rms,
+    weight_of,
+)
+from umup_diag.measure.outer_multiplier import first_layers, outer_multipliers
+from umup_diag.measure.softmax_inputs import SoftmaxInputs
+from umup_diag.measure.update_meter import Reading, UpdateMeter
+from umup_diag.recording import TensorRecord, Value
+from umup_diag.scaling.kinds import Kind, kind_order
+
+
+class Probe:
+    """Watches a model through one forward pass and one update at a time.
+
+    Example::
+
+        probe = Probe(model)
+        with probe.forward():
+            loss = ...
+        probe.at_init(loss)
+        meter = probe.meter()
+        ...  # meter.before(p), step, meter.after(p, group)
+        probe.take()
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.tensors = tensors(model)
+        self._layers = layers(model)
+        self._names = {module: name for name, module in model.named_modules()}
+        sharing: dict[int, list[str]] = defaultdict(list)
+        self._fans = {named.name: named.fans for named in self.tensors}
+        self._counts = {named.name: named.parameter.numel() for named in self.tensors}
+        for name, module in self._layers.items():
+            weight = weight_of(module)
+            sharing[id(weight)].append(name)
+            self._fans.setdefault(name, fans(weight, module))  # each layer of a tied weight has its
+            self._counts.setdefault(name, weight.numel())
+        self._layers_of = {
+            named.name: tuple(sharing[id(named.parameter)]) for named in self.tensors
+        }
+        self._calls: dict[str, list[Call]] = defaultdict(list)
+        self._owners = {named.name: self._names[named.owner] for named in self.tensors}
+        self._order: dict[str, int] = {}
+        self._unfit: set[str] = set()  # layers that are not linear in their weight
+        self._done: set[str] = set()
+        self._inside: list[str] = []
+        self._logits: dict[str, list[Tensor]] = defaultdict(list)
+        self._softmax_nodes: list[Any] = []
+        self._initial_logits: dict[str, list[Tensor]] | None = None
+        self._own_changes: dict[str, list[Tensor]] = {}
+        self._initial_outs: dict[str, list[Tensor]] = {}
+        self._meter: UpdateMeter | None = None
+        self._readings: list[Reading] = []
+
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """Watch one forward pass; what was kept of the last one is let go."""
+        self._calls.clear()
+        self._logits.clear()
+        self._softmax_nodes.clear()
+        with ExitStack() as hooks:
+            for name, module in self.model.named_modules():
+                hooks.callback(module.register_forward_pre_hook(self._enter(name)).remove)
+                leave = module.register_forward_hook(
+                    self._leave(name), with_kwargs=True, always_call=True
+                )
+                hooks.callback(leave.remove)
+            hooks.enter_context(SoftmaxInputs(self._see_logits))
+            yield
+        if self._initial_logits is None:
+            self._initial_logits = {name: list(kept) for name, kept in self._logits.items()}
+        else:
+            self._changes()
+
+    def at_init(self, loss: Tensor) -> None:
+        """Measure gains and multipliers; call it after the first forward pass."""
+        for name, calls in self._calls.items():
+            if not all(is_linear(call) for call in calls):
+                self._unfit.add(name)
+                if not all(call.out.isfinite().all() for call in calls):
+                    self._add(name, Kind.GAIN, nan)
+                continue
+            outs = []
+            for call in calls:
+                part = linear_part(call, weight_of(call.module).detach())
+                assert part is not None
+                outs.append(part)
+            self._add(name, Kind.GAIN, gain(calls, outs))
+            factor = multiplier(calls[-1], outs[-1])
+            if factor is not None:
+                self._add(name, Kind.MULTIPLIER, factor)
+        pairs = {n: [(c.given, c.out) for c in calls] for n, calls in self._calls.items()}
+        if loss.grad_fn is not None:
+            kinds = (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER)
+            for kind, constants in zip(kinds, outer_multipliers(loss, pairs), strict=True):
+                for name, constant in constants.items():
+                    self._add(name, kind, constant)
+        for name, kept in self._logits.items():
+            self._counts[name] = sum(x.numel() for x in kept)
+            self._add(name, Kind.ATTENTION_LOGITS, rms(kept))
+        ends = {c.out.grad_fn: n for n, calls in self._calls.items() for c in calls}
+        for name in sorted(first_layers(self._softmax_nodes, ends)):
+            self._add(name, Kind.FEEDS_SOFTMAX, 1.0)
+        self._softmax_nodes.clear()
+
+    def meter(self) -> UpdateMeter:
+        """What measures the update that follows this forward pass."""
+        fit = {name: calls for name, calls in self._calls.items() if name not in self._unfit}
+        self._meter = UpdateMeter(self.tensors, fit, self._layers_of, done=self._done)
+        return self._meter
+
+    def take(self) -> list[TensorRecord]:
+        """What was measured since the last time, in forward order."""
+        if self._meter is not None:
+            self._readings += self._meter.readings
+            if not self._own_changes:
+                self._own_changes = self._meter.own_changes
+                self._initial_outs = {
+                    name: [call.out.detach() for call in self._calls[name]]
+                    for name in self._own_changes
+                }
+            self._meter = None
+        taken, self._readings = self._readings, []
+        records = [
+            TensorRecord(
+                tensor=reading.tensor,
+                kind=reading.kind,
+                statistics=Value(value=reading.value, count=self._counts.get(reading.tensor, 0)),
+                order=self._order.get(
+                    self._owners.get(reading.tensor, reading.tensor), len(self._order)
+                ),
+                fans=self._fans.get(reading.tensor),
+            )
+            for reading in taken
+        ]
+        return sorted(records, key=lambda each: (each.order, each.tensor, kind_order(each.kind)))
+
+    def _changes(self) -> None:
+        """What the last update did to softmax's inputs, and what the layers' inputs brought."""
+        assert self._initial_logits is not None
+        for name, now in self._logits.items():
+            then = self._initial_logits.get(name, [])
+            if [x.shape for x in now] == [x.shape for x in then]:
+                change = [a - b for a, b in zip(now, then, strict=True)]
+                self._add(name, Kind.ATTENTION_LOGITS_CHANGE, rms(change))
+        if self._initial_outs:
+            for name, own in self._own_changes.items():
+                calls, then = self._calls[name], self._initial_outs[name]
+                if [call.out.shape for call in calls] == [out.shape for out in then]:
+                    carried = [
+                        call.out.detach() - before - mine
+                        for call, before, mine in zip(calls, then, own, strict=True)
+                    ]
+                    self._add(name, Kind.CARRIED_CHANGE, rms(carried))
+            self._initial_outs = {}
+
+    def _add(self, name: str, kind: Kind, value: float) -> None:
+        self._readings.append(Reading(name, kind, value))
+
+    def _enter(self, name: str) -> Any:
+        def enter(_: nn.Module, __: object) -> None:
+            self._order.setdefault(name, len(self._order))
+            self._inside.append(name)
+
+        return enter
+
+    def _leave(self, name: str) -> Any:
+        def leave(
+            module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
+        ) -> None:
+            self._inside.pop()
+            if name not in self._layers or in_backward() or not isinstance(out, Tensor):
+                return
+            call = Call(module, args, kwargs, out)
+            if call.given is not None and call.given.numel():
+                self._calls[name].append(call)
+
+        return leave
+
+    def _see_logits(self, logits: Tensor, given: tuple[Tensor, ...]) -> None:
+        name = self._inside[-1] if self._inside else ""
+        self._logits[name].append(logits.detach())
+        self._softmax_nodes += [x.grad_fn for x in given]

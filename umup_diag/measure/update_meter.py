@@ -1,0 +1,143 @@
+"""What one update does: the loss that each parameter takes off, and the gain of each layer's ΔW.
+
+To first order a step Δp changes the loss by ⟨∂L/∂p, Δp⟩. Its negative, summed over a tensor, is
+that tensor's share of the fall of the loss: it needs no theory of the network.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umup_diag.measure.layers import NamedTensor
+from umup_diag.measure.linear_part import Call, gain, linear_part
+from umup_diag.scaling.kinds import Kind
+
+_CHUNK = 1 << 14  #: elements multiplied and added in their own precision, before float64 adds up
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number of one tensor."""
+
+    tensor: str
+    kind: Kind
+    value: float
+
+
+def dot(a: Tensor, b: Tensor) -> float:
+    """⟨a, b⟩ of float32 or wider, in pieces whose sums are added up in float64.
+
+    Within a piece of 16 384 the error is that of float32, about 10⁻⁶ of the sum of absolute terms.
+    """
+    wide = torch.float64 if a.dtype == torch.float64 else torch.float32
+    a, b = (x.detach().reshape(-1).to(wide) for x in (a, b))
+    whole = a.numel() // _CHUNK * _CHUNK
+    pieces = torch.linalg.vecdot(a[:whole].view(-1, _CHUNK), b[:whole].view(-1, _CHUNK))
+    rest = torch.dot(a[whole:], b[whole:])
+    return float(pieces.sum(dtype=torch.float64)) + float(rest)
+
+
+class UpdateMeter:
+    """Compares parameters before and after one update.
+
+    `before` must be called when the gradient of the loss is whole and nobody has changed it (so
+    ahead of clipping), `after` when the parameter has moved. Between the two calls a copy of the
+    parameter and of its gradient is kept: of one parameter where the optimizer steps inside the
+    backward pass, of all where it steps once.
+
+    Args:
+        tensors: the parameters, by name.
+        calls: layer → its calls in this forward pass.
+        layers_of: tensor → the names of the layers whose weight it is, more than one if tied.
+        done: tensors of which the first update with a gradient was measured in full: how it goes
+            with its gradient, and its gain. Of these only the loss change is measured again.
+    """
+
+    def __init__(
+        self,
+        tensors: Iterable[NamedTensor],
+        calls: Mapping[str, list[Call]],
+        layers_of: Mapping[str, tuple[str, ...]],
+        *,
+        done: set[str] | None = None,
+    ) -> None:
+        self._names: dict[Tensor, str] = {named.parameter: named.name for named in tensors}
+        self._calls, self._layers_of = calls, layers_of
+        self._kept: dict[Tensor, tuple[Tensor, Tensor]] = {}
+        self.readings: list[Reading] = []
+        self.own_changes: dict[str, list[Tensor]] = {}
+        self._done = set() if done is None else done
+
+    def before(self, parameter: Tensor, *, may_be_clipped: bool = True) -> None:
+        """Remember a parameter and its gradient: a copy, where it may be changed in place."""
+        if parameter.grad is not None:
+            gradient = parameter.grad.detach()
+            if gradient.is_sparse:
+                gradient = gradient.to_dense()
+            elif may_be_clipped:
+                gradient = gradient.clone()
+            self._kept[parameter] = (parameter.detach().clone(), gradient)
+
+    def after(self, parameter: Tensor, group: Mapping[str, Any]) -> None:
+        """Measure what the update did to it.
+
+        Args:
+            parameter: the same as in `before`.
+            group: the optimizer's settings for it; empty if they are not known.
+        """
+        name = self._names[parameter]
+        if parameter not in self._kept:  # no gradient at all: the loss does not depend on it
+            self.readings.append(Reading(name, Kind.LOSS_CHANGE, 0.0))
+            return
+        old, gradient = self._kept.pop(parameter)
+        change = parameter.detach() - old
+        add = self._adder(name)
+        fall = -dot(gradient, change)
+        add(Kind.LOSS_CHANGE, fall)
+        if name in self._done or fall == 0.0:
+            return
+        self._done.add(name)
+        norm, step = dot(gradient, gradient), dot(change, change)
+        add(Kind.GRADIENT_RMS, (norm / gradient.numel()) ** 0.5)
+        passed = parameter.grad
+        if passed is not None and not passed.is_sparse:
+            same = passed.data_ptr() == gradient.data_ptr()
+            add(Kind.GRADIENT_PASSED, 1.0 if same else dot(passed, gradient) / norm)
+        sign = gradient.sign()
+        add(Kind.GRADIENT_COSINE, fall / (norm * step) ** 0.5)
+        add(Kind.SIGN_COSINE, -dot(sign, change) / (float(sign.count_nonzero()) * step) ** 0.5)
+        del sign
+        self._settings(add, group, gradient)
+        del gradient
+        for layer in self._layers_of.get(name, ()):
+            self._gain(layer, change)
+
+    def _adder(self, name: str) -> Callable[[Kind, float], None]:
+        return lambda kind, value: self.readings.append(Reading(name, kind, value))
+
+    def _settings(
+        self, add: Callable[[Kind, float], None], group: Mapping[str, Any], gradient: Tensor
+    ) -> None:
+        rate = group.get("lr")
+        if rate is None:
+            return
+        add(Kind.RATE, float(rate))
+        add(Kind.WEIGHT_DECAY, float(rate) * float(group.get("weight_decay", 0.0)))
+        eps = float(group.get("eps", 0.0))
+        if eps and "betas" in group:
+            size = gradient.abs()
+            kept = dot(size, size / (size + eps)) / float(size.sum(dtype=torch.float64))
+            add(Kind.EPS_SHARE, 1.0 - kept)
+
+    def _gain(self, layer: str, change: Tensor) -> None:
+        calls = self._calls.get(layer, [])
+        for call in calls:
+            call.constant = None  # its bias may have moved since
+        parts = [linear_part(call, change) for call in calls]
+        if calls and all(part is not None for part in parts):
+            outs = [part for part in parts if part is not None]
+            self.own_changes[layer] = outs
+            self.readings.append(Reading(layer, Kind.UPDATE_GAIN, gain(calls, outs)))
