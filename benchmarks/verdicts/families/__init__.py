@@ -1,0 +1,1 @@
+"""Model families that a verdict may be tuned on."""
