@@ -13,20 +13,15 @@ from torch import nn
 import reference_model
 from reference_model import LlamaSubject
 from reference_model.llama import Embedding, Layer, Linear, Llama, Readout
+from tests.checks.coordcheck.judged import WIDTHS, causes, judged
 from tests.checks.coordcheck.planted_faults import UNSEEN, subject
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
-from umup_diag.checks.coordcheck.judge import judge
-from umup_diag.checks.coordcheck.measure import complete, sweep
-from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.fix import Advice, Fix
 from umup_diag.checks.result import Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.errors import InputError
-from umup_diag.measure.corpus import Corpus
 from umup_diag.measure.subject import Subject
-from umup_diag.recording import Recording
 
-WIDTHS = (64, 128, 256)
 MUP = replace(reference_model.mup, head_dim=16)
 
 
@@ -59,25 +54,14 @@ def check(
         learning_rates=llama.learning_rates,
         target=llama.target,
     )
-    settings = CoordcheckSettings(
-        model=subject.name,
+    return judged(
+        subject,
         widths=widths,
         seeds=seeds,
-        steps=2,
         optimizer=optimizer,
         lr=lr,
         batch_size=batch_size,
-        seq_len=8,
     )
-    settings = complete(settings, subject)
-    recording = Recording(command="coordcheck", settings=settings.encode(), environment={})
-    sweep(subject, Corpus.load(), settings, recording, device=torch.device("cpu"))
-    return judge(recording, settings)
-
-
-def causes(result: Result) -> dict[str, tuple[str | None, str]]:
-    """tensor → (cause, fix in words) of the findings that have a fix."""
-    return {f.tensor: (f.cause, str(f.fix)) for f in result.findings if f.fix}
 
 
 def slopes(result: Result) -> list[SlopeFinding]:

@@ -145,7 +145,8 @@ class Diagnosis:
                 self._own_rate(facts[tensor])
         for tensor in facts:
             if self._wrong(tensor, Kind.WEIGHT_DECAY):
-                off = self._off(tensor, Kind.WEIGHT_DECAY)
+                # More than one rule is right; the fix leads to the usual, rate × decay constant.
+                off = self.measured.questions[tensor, Kind.WEIGHT_DECAY].found.slope
                 if tensor not in self.roots:
                     deviations = {"weight decay": off}
                     self._add(facts[tensor], Cause.WEIGHT_DECAY, deviations, Kind.WEIGHT_DECAY)
@@ -163,7 +164,8 @@ class Diagnosis:
         # Under descent a multiplier counts in the gradient and in the output.
         twice = 2 if facts.update_rule is UpdateRule.SGD else 1
         kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE)
-        if rate is not None and abs(rate / twice - gain) <= SAME_POWER:
+        has_both = rate is not None and abs(rate / twice - gain) <= SAME_POWER
+        if has_both or facts.is_tied:  # the initial weights are another's, and right there
             self._add(facts, Cause.MULTIPLIER, {"multiplier": gain}, *kinds)
         elif rate:
             deviations = {"initial weights": gain, "learning rate": rate}

@@ -27,6 +27,7 @@ class Facts:
         grows: whether it has more elements at a larger width.
         update_rule: how its updates go with its gradients, as the first one shows.
         is_sign: whether its first update has the sign of its gradient and one size, as Adam's.
+        is_tied: whether it is a layer that has its weight, and the weight's updates, from another.
     """
 
     tensor: str
@@ -35,6 +36,7 @@ class Facts:
     grows: bool
     update_rule: UpdateRule
     is_sign: bool
+    is_tied: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +165,5 @@ def _facts(
         grows=grows,
         update_rule=UpdateRule.SGD if descends and not is_sign else UpdateRule.ADAM,
         is_sign=is_sign,
+        is_tied=(tensor, Kind.UPDATE_GAIN) in typical and (tensor, Kind.LOSS_CHANGE) not in typical,
     )

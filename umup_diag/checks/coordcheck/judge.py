@@ -128,7 +128,7 @@ def _why(question: Question, decision: Decision, diagnosis: Diagnosis) -> Explan
         return Explanation(
             cause=f"not decided; if it is off, {why.cause}", follows=why.follows, fix=None
         )
-    if question.found.seeds < 2:
+    if question.found.freedom < 1:
         return Explanation(cause="one seed gives no interval; use --seeds 5")
     interval = f"the interval is ±{question.found.half_width():.2f}"
     if decision.seeds is None:

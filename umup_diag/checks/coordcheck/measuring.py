@@ -14,7 +14,7 @@ from umup_diag.checks.coordcheck.decision import (
 )
 from umup_diag.checks.coordcheck.evidence import Evidence, Facts, is_whole
 from umup_diag.checks.coordcheck.question import Question
-from umup_diag.checks.coordcheck.trend import Trend, Values, pooled, trend
+from umup_diag.checks.coordcheck.trend import MOST_SEEDS, Trend, Values, pooled, trend
 from umup_diag.report.names import starred
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.predictions import ALIGNED, INDEPENDENT, WidthTheory
@@ -324,7 +324,7 @@ class Measuring:
         }
 
 
-_NONE = Trend(slope=0.0, error=0.0, freedom=1000)
+_NONE = Trend(slope=0.0, error=0.0, freedom=1000, seeds=MOST_SEEDS)  #: of a constant of 1
 
 
 def _absolute(values: Values) -> Values:

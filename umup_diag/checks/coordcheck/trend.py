@@ -48,11 +48,11 @@ class Trend:
 
     def seeds_for(self, wanted: float, doubt: float = DOUBT) -> int | None:
         """How many seeds like these would make the half-width that small; None beyond 1000."""
-        if self.seeds < 2 or self.freedom < 1 or not isfinite(self.error):
+        if self.seeds < 1 or self.freedom < 1 or not isfinite(self.error):
             return None
         for seeds in range(self.seeds, MOST_SEEDS + 1):
             more = seeds / self.seeds
-            freedom = max(int(self.freedom * more), 1)
+            freedom = int((self.freedom + 1) * more) - 1
             if _half_width(self.error / sqrt(more), freedom, doubt) <= wanted:
                 return seeds
         return None

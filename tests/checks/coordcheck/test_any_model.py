@@ -1,0 +1,114 @@
+"""Models and optimizers that no theory of the coord check knows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.checks.coordcheck.judged import causes, judged
+from umup_diag.checks.coordcheck.finding import SlopeFinding
+from umup_diag.checks.result import Result
+from umup_diag.checks.verdict import Verdict
+from umup_diag.measure.subject import Subject
+
+BASE = 64
+RATE = 2.0**-11
+
+
+class Tied(nn.Module):
+    """A byte model whose readout is its embedding; biases, a gain, and a constant in the way."""
+
+    def __init__(self, width: int, *, power: float = -1.0) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(256, width)
+        self.norm = nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.head = nn.Linear(width, 256, bias=False)
+        self.head.weight = self.embedding.weight
+        self.multiplier = (width / BASE) ** power / BASE**0.5
+        for layer in (self.up, self.down):
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        x = x + self.down(torch.relu(self.up(self.norm(x))))
+        out: Tensor = self.head(x) * self.multiplier
+        return out
+
+
+def adam(
+    make: Callable[..., torch.optim.Optimizer] = torch.optim.Adam, *, power: float = -1.0
+) -> Callable[[Tied], torch.optim.Optimizer]:
+    """Adam by µP's rules, with matrices' rates times width to a power."""
+
+    def optimizer(model: Tied) -> torch.optim.Optimizer:
+        matrices = [model.up.weight, model.down.weight]
+        others = [p for p in model.parameters() if all(p is not m for m in matrices)]
+        scale = (model.norm.normalized_shape[0] / BASE) ** power
+        return make([{"params": matrices, "lr": RATE * scale}, {"params": others, "lr": RATE}])
+
+    return optimizer
+
+
+def check(
+    build: Callable[[int], nn.Module] = Tied, optimizer: Any = None, **options: Any
+) -> Result:
+    subject = Subject(name="tied", build=build, optimizer=optimizer or adam())
+    return judged(subject, **options)
+
+
+def test_tied_weights_pass_and_each_of_their_layers_has_its_gain() -> None:
+    result = check()
+    assert result.verdict is Verdict.PASS, [
+        f for f in result.findings if f.verdict is not Verdict.PASS
+    ]
+    judged_ = {(f.tensor, f.kind) for f in result.findings}
+    assert {("embedding", "loss_change"), ("embedding", "gain"), ("norm.bias", "loss_change")} <= (
+        judged_
+    )
+    assert ("head", "loss_change") not in judged_, "the weight is one, and the embedding's"
+
+
+def test_a_multiplier_after_a_tied_readout_is_named() -> None:
+    found = causes(check(lambda width: Tied(width, power=-0.5)))
+    assert found == {"head": ("multiplier", "multiply the multiplier by width^-0.5")}
+
+
+def test_a_rate_of_ones_own_optimizer_is_named() -> None:
+    found = causes(check(optimizer=adam(power=0.0)))
+    fix = ("learning rate", "multiply the learning rate by width^-1")
+    assert found == {"up": fix, "down": fix}
+
+
+def test_a_decay_that_nobody_chose_is_not_judged() -> None:
+    unasked = check(optimizer=adam(torch.optim.AdamW))
+    assert unasked.verdict is Verdict.PASS
+    chosen = check(optimizer=adam(lambda groups: torch.optim.AdamW(groups, weight_decay=0.1)))
+    fix = ("weight decay", "multiply the weight decay by width^+1")
+    assert causes(chosen) == {"up": fix, "down": fix}
+
+
+def test_what_is_not_decided_names_the_one_command_that_decides_it() -> None:
+    result = check(widths=(64, 128), seeds=2, batch_size=1)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert any("seeds would settle it" in (f.cause or "") for f in result.findings)
+    (note,) = [n.text for n in result.notes if "umup-diag coordcheck" in n.text]
+    command, _, seeds = note.partition("--seeds ")
+    assert command.endswith(
+        "umup-diag coordcheck --model tied --widths 64,128 --target mup --steps 2 "
+    )
+    assert 2 < int(seeds.split()[0]) <= 200
+
+
+def test_a_finding_says_when_it_was_measured() -> None:
+    kinds = {f.kind: f.when for f in check().findings if isinstance(f, SlopeFinding)}
+    assert kinds["gain"] == "at init"
+    assert kinds["loss_change"] == "of update 1"
+
+
+def test_one_seed_at_two_widths_decides_nothing() -> None:
+    result = check(widths=(64, 128), seeds=1)
+    assert {f.verdict for f in result.findings} == {Verdict.INCONCLUSIVE}
+    assert any("use --seeds 5" in (f.cause or "") for f in result.findings)
