@@ -74,16 +74,19 @@ def linear_part(call: Call, value: Tensor) -> Tensor | None:
     return None if out is None else out - call.constant
 
 
-def is_linear(call: Call) -> bool:
-    """Whether the output is an affine function of the weight, as tried by doubling it."""
-    weight = weight_of(call.module)
-    once, twice = linear_part(call, weight.detach()), linear_part(call, 2 * weight.detach())
-    if once is None or twice is None or call.constant is None:
-        return False
-    if not torch.allclose(call.constant + once, call.out.detach(), rtol=1e-2, atol=1e-5):
-        return False  # what it gave is not a function of weight and input alone, as with dropout
+def initial_part(call: Call) -> Tensor | None:
+    """What the layer's own weight did in a call; None if the output is not affine in the weight.
+
+    Tried by doubling the weight, which also finds what depends on more than weight and input, as
+    dropout does.
+    """
+    weight = weight_of(call.module).detach()
+    twice = linear_part(call, 2 * weight)
+    if twice is None or call.constant is None:
+        return None
+    once = call.out.detach() - call.constant
     error = float((twice - 2 * once).double().norm())
-    return error <= 1e-3 * float(twice.double().norm())
+    return once if error <= 1e-3 * float(twice.double().norm()) else None
 
 
 def rms(parts: Sequence[Tensor]) -> float:

@@ -17,8 +17,7 @@ from umup_diag.measure.layers import fans, layers, tensors
 from umup_diag.measure.linear_part import (
     Call,
     gain,
-    is_linear,
-    linear_part,
+    initial_part,
     multiplier,
     rms,
     weight_of,
@@ -97,16 +96,13 @@ class Probe:
     def at_init(self, loss: Tensor) -> None:
         """Measure gains and multipliers; call it after the first forward pass."""
         for name, calls in self._calls.items():
-            if not all(is_linear(call) for call in calls):
+            parts = [initial_part(call) for call in calls]
+            outs = [part for part in parts if part is not None]
+            if len(outs) < len(calls):
                 self._unfit.add(name)
                 if not all(call.out.isfinite().all() for call in calls):
                     self._add(name, Kind.GAIN, nan)
                 continue
-            outs = []
-            for call in calls:
-                part = linear_part(call, weight_of(call.module).detach())
-                assert part is not None
-                outs.append(part)
             self._add(name, Kind.GAIN, gain(calls, outs))
             factor = multiplier(calls[-1], outs[-1])
             if factor is not None:

@@ -15,6 +15,7 @@ from umup_diag.measure.layers import NamedTensor
 from umup_diag.measure.linear_part import Call, gain, linear_part
 from umup_diag.scaling.kinds import Kind
 
+_SAMPLE = 1 << 16  #: elements that are enough for a ratio
 _CHUNK = 1 << 14  #: elements multiplied and added in their own precision, before float64 adds up
 
 
@@ -38,6 +39,15 @@ def dot(a: Tensor, b: Tensor) -> float:
     pieces = torch.linalg.vecdot(a[:whole].view(-1, _CHUNK), b[:whole].view(-1, _CHUNK))
     rest = torch.dot(a[whole:], b[whole:])
     return float(pieces.sum(dtype=torch.float64)) + float(rest)
+
+
+def _sample(x: Tensor) -> Tensor:
+    """At most 2¹⁷ elements of a tensor, flat, spread evenly: for ratios that need no more.
+
+    The stride is odd, so that it does not meet the same columns of a matrix in every row.
+    """
+    flat = x.detach().reshape(-1)
+    return flat[:: flat.numel() // _SAMPLE | 1].contiguous()
 
 
 class UpdateMeter:
@@ -100,26 +110,39 @@ class UpdateMeter:
         if name in self._done or fall == 0.0:
             return
         self._done.add(name)
-        norm, step = dot(gradient, gradient), dot(change, change)
-        add(Kind.GRADIENT_RMS, (norm / gradient.numel()) ** 0.5)
         passed = parameter.grad
-        if passed is not None and not passed.is_sparse:
-            same = passed.data_ptr() == gradient.data_ptr()
-            add(Kind.GRADIENT_PASSED, 1.0 if same else dot(passed, gradient) / norm)
-        sign = gradient.sign()
-        add(Kind.GRADIENT_COSINE, fall / (norm * step) ** 0.5)
-        add(Kind.SIGN_COSINE, -dot(sign, change) / (float(sign.count_nonzero()) * step) ** 0.5)
-        del sign
-        self._settings(add, group, gradient)
-        del gradient
+        self._direction(
+            add,
+            _sample(gradient),
+            _sample(change),
+            None if passed is None or passed.is_sparse else _sample(passed),
+        )
+        self._settings(add, group, _sample(gradient))
+        del gradient, passed
         for layer in self._layers_of.get(name, ()):
             self._gain(layer, change)
 
     def _adder(self, name: str) -> Callable[[Kind, float], None]:
         return lambda kind, value: self.readings.append(Reading(name, kind, value))
 
+    @staticmethod
+    def _direction(
+        add: Callable[[Kind, float], None], gradient: Tensor, change: Tensor, passed: Tensor | None
+    ) -> None:
+        """How the update goes with its gradient, and what of that the optimizer got."""
+        norm, step = dot(gradient, gradient), dot(change, change)
+        if not norm or not step:
+            return
+        add(Kind.GRADIENT_RMS, (norm / gradient.numel()) ** 0.5)
+        if passed is not None:
+            add(Kind.GRADIENT_PASSED, dot(passed, gradient) / norm)
+        sign = gradient.sign()
+        add(Kind.GRADIENT_COSINE, -dot(gradient, change) / (norm * step) ** 0.5)
+        add(Kind.SIGN_COSINE, -dot(sign, change) / (float(sign.count_nonzero()) * step) ** 0.5)
+
+    @staticmethod
     def _settings(
-        self, add: Callable[[Kind, float], None], group: Mapping[str, Any], gradient: Tensor
+        add: Callable[[Kind, float], None], group: Mapping[str, Any], gradient: Tensor
     ) -> None:
         rate = group.get("lr")
         if rate is None:
@@ -135,7 +158,8 @@ class UpdateMeter:
     def _gain(self, layer: str, change: Tensor) -> None:
         calls = self._calls.get(layer, [])
         for call in calls:
-            call.constant = None  # its bias may have moved since
+            if len(list(call.module.parameters())) > 1:
+                call.constant = None  # its bias may have moved since
         parts = [linear_part(call, change) for call in calls]
         if calls and all(part is not None for part in parts):
             outs = [part for part in parts if part is not None]
