@@ -37,6 +37,13 @@ MODULES = {
     "crashes": "1 / 0\n",
     "wrong": "def build(width):\n    return 3\n",
     "badloss": MODEL + "build = Model\n\ndef loss(model, batch):\n    return model(batch)\n",
+    "tied": MODEL
+    + """
+def build(width):
+    model = Model(width)
+    model.head.weight = model.embedding.weight
+    return model
+""",
     "same": MODEL + "def build(width):\n    return Model(64)\n",
 }
 
@@ -121,6 +128,16 @@ def test_a_users_model_from_the_working_directory(here: Path) -> None:
     assert {path.name for path in out.iterdir()} == set(FILES)
     page = (out / "report.html").read_text()
     assert not [url for url in ("http:", "https:", "//cdn") if url in page]
+
+
+def test_a_model_whose_readout_is_its_embedding(here: Path) -> None:
+    done = run(here, "coordcheck", "--model", "tied", *SMALL)
+    assert done.exit_code == 1, done.err  # PyTorch's own rates
+    assert "Traceback" not in done.err
+    found = json.loads((here / "reports/coordcheck/result.json").read_text())["findings"]
+    assert {f["tensor"] for f in found if f["fix"]} >= {"head"}, "its multiplier is missing"
+    (steps,) = {str(f["fix_steps"]) for f in found if f["tensor"] == "head" and f["fix"]}
+    assert "'what': 'multiplier', 'exponent': -" in steps
 
 
 def test_json_is_the_result_and_nothing_else(here: Path) -> None:

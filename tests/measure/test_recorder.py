@@ -163,6 +163,19 @@ def test_changes_compare_call_by_call() -> None:
     assert histograms["first", Kind.OUTPUT_CHANGE].absmax >= change.abs().max().item() * (1 - 1e-6)
 
 
+def test_an_output_of_another_shape_has_no_change() -> None:
+    """An expert gets other tokens, and fewer or more, once its router has moved."""
+    layer = nn.Linear(4, 4)
+    model = nn.Sequential(layer)
+    recorder = Recorder(model, changes=True)
+    for tokens in (3, 5):
+        with recorder.step(ALL):
+            model(torch.randn(tokens, 4))
+    kinds = {each.kind for each in recorder.take()}
+    assert Kind.OUTPUT in kinds
+    assert Kind.OUTPUT_CHANGE not in kinds
+
+
 class Output(NamedTuple):
     hidden: Tensor
     layers: int

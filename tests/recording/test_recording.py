@@ -7,7 +7,7 @@ import torch
 
 from umup_diag.errors import InputError
 from umup_diag.numerics.histogram import CodeHistogram
-from umup_diag.recording import Frame, Moments, Recording, TensorRecord
+from umup_diag.recording import Frame, Moments, Recording, TensorRecord, Value
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Fans
 
@@ -72,6 +72,26 @@ def test_moments_have_no_histogram() -> None:
     (record, *_) = run(64)[0].records
     with pytest.raises(TypeError, match=r"of layers\.0 \(input\) moments were kept"):
         _ = record.histogram
+
+
+def test_a_number_is_read_back_with_its_sign_and_has_no_rms(tmp_path: Path) -> None:
+    records = tuple(
+        TensorRecord(
+            tensor=f"p{n}", kind=Kind.LOSS_CHANGE, statistics=Value(value=value, count=8 + n)
+        )
+        for n, value in enumerate((-0.25, 0.0, nan))
+    )
+    recording = create(tmp_path)
+    recording.append(Frame(step=1, records=records))
+    read = [record for _, record in Recording.load(tmp_path)]
+    assert [record.value for record in read[:2]] == [-0.25, 0.0]
+    assert [record.statistics.nonfinite_count for record in read] == [0, 0, 1]
+    assert [record.statistics.count for record in read] == [8, 9, 10]
+    assert all(isnan(record.rms) for record in read)
+    assert recording.frame()["value"].tolist()[:2] == [-0.25, 0.0]
+    with pytest.raises(TypeError, match=r"of p0 \(loss_change\) one number was kept"):
+        _ = read[0].histogram
+    assert run(64)[0].records[0].value == 1.0, "of moments it is the RMS"
 
 
 def test_nan_is_valid_json_and_comes_back(tmp_path: Path) -> None:
