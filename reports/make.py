@@ -113,8 +113,8 @@ def lines(scheme: str, optimizer: str) -> Iterator[Line]:
     )
     groups: dict[tuple[Kind, Role], list[tuple[float, float]]] = {}
     for (tensor, kind, _), values in evidence.values.items():
-        is_logits = kind is Kind.ATTENTION_LOGITS
-        role = Role.HIDDEN if is_logits else evidence.facts[tensor].role
+        facts = evidence.facts.get(tensor)
+        role = Role.HIDDEN if kind is Kind.ATTENTION_LOGITS else facts.role if facts else None
         upper = {seed: {w: each[w] for w in WIDTHS[-3:]} for seed, each in values.items()}
         found, found_upper = trend(values), trend(upper)
         if role and found and found_upper:

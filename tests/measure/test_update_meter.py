@@ -1,5 +1,7 @@
 """The loss change of every tensor, against float64 and by hand, however the optimizer steps."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import reference_model
 from umup_diag.measure.corpus import Corpus
 from umup_diag.measure.probe import Probe
 from umup_diag.measure.subject import Subject
@@ -309,3 +312,25 @@ def test_a_decay_that_is_the_optimizers_default_is_nobodys_choice() -> None:
     by_name = readings(run(None, "adamw", steps=1), Kind.WEIGHT_DECAY, 1)
     assert set(unasked.values()) == set(by_name.values()) == {0.0}
     assert set(chosen.values()) == {0.1 * 2.0**-10}
+
+
+def test_a_model_is_freed_with_its_run() -> None:
+    """A sweep at width 4096 has room for one model, not for those that await the collector."""
+    models: list[weakref.ref[nn.Module]] = []
+
+    def build(width: int) -> nn.Module:
+        model = reference_model.umup.build(width)
+        models.append(weakref.ref(model))
+        return model
+
+    subject = Subject(name="llama", build=build, loss=reference_model.umup.loss)
+    schedule = Schedule(steps=2, optimizer="adam", lr=2.0**-10, batch_size=2, seq_len=4)
+    corpus, cpu = Corpus.load(), torch.device("cpu")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in train(subject, corpus, schedule, width=64, seed=0, stream=0, device=cpu):
+            pass
+        assert models[0]() is None
+    finally:
+        gc.enable()

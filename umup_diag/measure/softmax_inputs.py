@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from umup_diag.measure.attention import AttentionCalls, Call, call_of
+from umup_diag.measure.attention import AttentionCalls, call_of
 from umup_diag.measure.backward import in_backward
 
 _SOFTMAX = frozenset({F.softmax, torch.softmax, Tensor.softmax})
@@ -24,7 +24,8 @@ class SoftmaxInputs(AttentionCalls):
     """
 
     def __init__(self, see: Callable[[Tensor, tuple[Tensor, ...]], None]) -> None:
-        super().__init__(self._see_attention)
+        # no method of its own: a cycle would keep the model alive until the next collection
+        super().__init__(lambda call: see(call.logits(), (call.query, call.key)))
         self.see_logits = see
 
     def __torch_function__(
@@ -61,9 +62,6 @@ class SoftmaxInputs(AttentionCalls):
             yield
         finally:
             F.scaled_dot_product_attention, F.softmax = attention, softmax
-
-    def _see_attention(self, call: Call) -> None:
-        self.see_logits(call.logits(), (call.query, call.key))
 
     def _see_softmax(self, given: Tensor, *_: Any, **__: Any) -> None:
         logits = given.detach()

@@ -105,7 +105,7 @@ def test_what_is_not_decided_names_the_one_command_that_decides_it() -> None:
 def test_a_finding_says_when_it_was_measured() -> None:
     kinds = {f.kind: f.when for f in check().findings if isinstance(f, SlopeFinding)}
     assert kinds["gain"] == "at init"
-    assert kinds["loss_change"] == "of update 1"
+    assert kinds["loss_change"] == "at update 1"
 
 
 def test_one_seed_at_two_widths_decides_nothing() -> None:

@@ -117,7 +117,7 @@ def test_a_fix_is_a_value() -> None:
 
 def test_a_finding_is_one_sentence() -> None:
     assert finding("q", "update_gain", 1.0, order=1).sentence == (
-        "q update_gain of update 1: width slope +1.00 (+0.95…+1.05), expected +0.00: "
+        "q update_gain at update 1: width slope +1.00 (+0.95…+1.05), expected +0.00: "
         "learning rate: multiply the learning rate by width^-1"
     )
 

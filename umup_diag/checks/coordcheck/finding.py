@@ -43,7 +43,7 @@ class SlopeFinding(Finding):
     @property
     def when(self) -> str:
         """The moment in words."""
-        return f"of update {self.step}" if self.step else "at init"
+        return f"at update {self.step}" if self.step else "at init"
 
     @property
     def wanted(self) -> str:
