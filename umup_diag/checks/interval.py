@@ -42,18 +42,6 @@ class Mean:
         half = half_width(std, len(values))
         return cls(mean=mean, low=mean - half, high=mean + half, std=std, seeds=len(values))
 
-    @property
-    def half_width(self) -> float:
-        """Of the interval."""
-        return (self.high - self.low) / 2
-
-    def seeds_for(self, wanted: float) -> int | None:
-        """How many seeds like these would make the half-width that small; None beyond 1000."""
-        for seeds in range(max(self.seeds, 2), 1001):
-            if half_width(self.std, seeds) <= wanted:
-                return seeds
-        return None
-
 
 def half_width(std: float, seeds: int) -> float:
     """Of Student's interval for the mean of so many seeds."""

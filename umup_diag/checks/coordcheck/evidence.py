@@ -24,7 +24,6 @@ class Facts:
         tensor: its name.
         order: its place in the forward pass.
         role: in the limit of width; None where neither fan grows.
-        grows: whether it has more elements at a larger width.
         update_rule: how its updates go with its gradients, as the first one shows.
         is_sign: whether its first update has the sign of its gradient and one size, as Adam's.
         is_tied: whether it is a layer that has its weight, and the weight's updates, from another.
@@ -33,7 +32,6 @@ class Facts:
     tensor: str
     order: int
     role: Role | None
-    grows: bool
     update_rule: UpdateRule
     is_sign: bool
     is_tied: bool
@@ -162,7 +160,6 @@ def _facts(
         tensor=tensor,
         order=order,
         role=role,
-        grows=grows,
         update_rule=UpdateRule.SGD if descends and not is_sign else UpdateRule.ADAM,
         is_sign=is_sign,
         is_tied=(tensor, Kind.UPDATE_GAIN) in typical and (tensor, Kind.LOSS_CHANGE) not in typical,
