@@ -1,16 +1,18 @@
 """How often two processes that train together leave cleanly: the same DDP loop bare and recorded.
 
-    python -m benchmarks.clean_exits [--runs 200] [--pause 0.2] [--patience 20] [--cases recorded …]
+    python -m benchmarks.clean_exits [--runs 200] [--pause 0.2] [--patience 20] [--whole-exit]
 
 torch can hang in the destructor of a gloo group: it waits for a thread while it holds the lock of
 the interpreter, which that thread needs to free the last tensors. Recording must not make that more
 frequent, nor lose a snapshot by it. The loop ends with a recorded step, so that whatever recording
 does is the last that happens before ``destroy_process_group``; a pause before that gives every
-thread the time to end what it does. A run is two forks of this process, which leave through the
-interpreter's whole exit; one that is not gone after `patience` hangs, and is killed.
+thread the time to end what it does. A run is two forks of this process; one that is not gone after
+`patience` hangs, and is killed. The group's destructor has run when the loop has returned, so a
+fork then leaves at once; with ``--whole-exit`` it goes through the interpreter's own end as well.
 """
 
 import argparse
+import gc
 import os
 import shutil
 import signal
@@ -82,7 +84,7 @@ def train(rank: int, port: int, case: Case, folder: Path) -> None:
     dist.destroy_process_group()
 
 
-def outcomes(case: Case, folder: Path, patience: float) -> list[str]:
+def outcomes(case: Case, folder: Path, patience: float, *, is_whole_exit: bool) -> list[str]:
     """Of one run: what became of the processes, and whether a snapshot is missing."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -92,7 +94,10 @@ def outcomes(case: Case, folder: Path, patience: float) -> list[str]:
         child = os.fork()
         if not child:  # no context manager is open here or above, so that none is left twice
             train(rank, port, case, folder)
-            sys.exit()
+            gc.collect()
+            if is_whole_exit:
+                sys.exit()
+            os._exit(0)
         children.append(child)
     ends = _ends(children, patience)
     found = ["hang" if None in ends else "failed" if any(ends) else "clean"]
@@ -101,12 +106,12 @@ def outcomes(case: Case, folder: Path, patience: float) -> list[str]:
     return found
 
 
-def count(case: Case, runs: int, patience: float) -> Counter[str]:
+def count(case: Case, runs: int, patience: float, *, is_whole_exit: bool = False) -> Counter[str]:
     """Of that many runs, how many of each outcome."""
     found: Counter[str] = Counter()
     for _ in range(runs):
         folder = Path(tempfile.mkdtemp())
-        found.update(outcomes(case, folder, patience))
+        found.update(outcomes(case, folder, patience, is_whole_exit=is_whole_exit))
         shutil.rmtree(folder)
     return found
 
@@ -154,12 +159,20 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.2, help="seconds")
     parser.add_argument("--patience", type=float, default=20, help="seconds")
     parser.add_argument("--cases", nargs="+", choices=list(cases(0)), default=list(cases(0)))
-    asked = parser.parse_args()
+    parser.add_argument("--whole-exit", action="store_true")
+    options = parser.parse_args()
     prepare()
-    print(f"torch {torch.__version__}, {asked.runs} runs each, pause {asked.pause} s", flush=True)
+    print(
+        f"torch {torch.__version__}, {options.runs} runs each, pause {options.pause} s", flush=True
+    )
     print(f"{'':16}{'clean':>8}{'hang':>8}{'failed':>8}{'lost a snapshot':>18}", flush=True)
-    for name in asked.cases:
-        found = count(cases(asked.pause)[name], asked.runs, asked.patience)
+    for name in options.cases:
+        found = count(
+            cases(options.pause)[name],
+            options.runs,
+            options.patience,
+            is_whole_exit=options.whole_exit,
+        )
         print(
             f"{name:16}{found['clean']:8}{found['hang']:8}{found['failed']:8}{found['lost']:18}",
             flush=True,
