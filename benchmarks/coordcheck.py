@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import Schedule, train
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import reference_model
 from benchmarks.timing import race, show
 from reference_model.llama import Llama
-from umup_diag.measure.probe import Probe
+from umup_diag.measure.probe.probe import Probe
 from umup_diag.measure.recorder import Recorder
 
 Step = Callable[[], None]

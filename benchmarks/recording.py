@@ -14,7 +14,7 @@ import torch
 
 from umup_diag.checks.coordcheck.measure import resolve
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.recorder import CHANGE_KINDS
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import INITIAL_KINDS, Schedule, train

@@ -118,7 +118,7 @@ def assert_width_stable(
 
     from umup_diag.checks.coordcheck.judge import judge
     from umup_diag.checks.coordcheck.measure import complete, sweep
-    from umup_diag.measure.corpus import Corpus
+    from umup_diag.measure.data.corpus import Corpus
     from umup_diag.measure.subject import Subject, next_token_loss
     from umup_diag.recording import Recording
 

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.verdicts.case import Case
 from benchmarks.verdicts.recipe import named_parameters
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.subject import Subject
 from umup_diag.scaling import optimizers
 

@@ -15,7 +15,7 @@ from umup_diag.checks.coordcheck.judge import judge
 from umup_diag.checks.coordcheck.measure import complete, sweep
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.fix import Fix, Multiply
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.recording import Recording
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from umup_diag.errors import InputError
-from umup_diag.measure import random_tokens
+from umup_diag.measure.data import random_tokens
 from umup_diag.measure.recorder import Recorder
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss, to_device

@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from umup_diag.errors import InputError
 from umup_diag.measure import environment
-from umup_diag.measure.batches import Batches
 from umup_diag.measure.checkpoint import torch_file
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.batches import Batches
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.live import COMMAND, LiveRecording, recordable
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss

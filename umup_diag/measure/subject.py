@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from umup_diag.errors import InputError
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.scaling import optimizers
 
 Build = Callable[[int], nn.Module]

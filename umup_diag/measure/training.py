@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from umup_diag.errors import InputError
-from umup_diag.measure.corpus import Corpus
-from umup_diag.measure.probe import Probe
+from umup_diag.measure.data.corpus import Corpus
+from umup_diag.measure.probe.probe import Probe
+from umup_diag.measure.probe.update_meter import UpdateMeter
 from umup_diag.measure.recorder import CHANGE_KINDS, Recorder
 from umup_diag.measure.subject import Subject
-from umup_diag.measure.update_meter import UpdateMeter
 from umup_diag.recording import Frame, TensorRecord
 from umup_diag.scaling import optimizers
 from umup_diag.scaling.kinds import Kind

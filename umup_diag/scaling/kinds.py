@@ -16,7 +16,7 @@ class Kind(StrEnum):
     OUTPUT_CHANGE = "output_change"  #: ΔA, on the same batch, since initialisation
     ATTENTION_LOGITS = "attention_logits"  #: what a softmax gets
 
-    # One number of a tensor, a layer or an update (`umup_diag.measure.probe`).
+    # One number of a tensor, a layer or an update (`umup_diag.measure.probe.probe`).
     GAIN = "gain"  #: of a linear layer: RMS of W·x over RMS of x
     LOSS_CHANGE = "loss_change"  #: −⟨∂L/∂p, Δp⟩ of one update
     UPDATE_GAIN = "update_gain"  #: the gain of one update: RMS of ΔW·x over RMS of x

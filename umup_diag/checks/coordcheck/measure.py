@@ -5,14 +5,14 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from umup_diag.checks.coordcheck import COORDCHECK
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.errors import InputError
 from umup_diag.measure import environment
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
+from umup_diag.measure.data.run_seed import run_seed
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import Schedule, train
 from umup_diag.measure.workplace import Progress, Workplace, silent
@@ -113,7 +113,7 @@ def sweep(
         for seed in range(settings.seeds):
             frames = recorded.get((("width", width), ("seed", seed)))
             if frames is None:
-                stream = int(np.random.SeedSequence([settings.seed, seed]).generate_state(1)[0])
+                stream = run_seed(settings.seed, seed)
                 run = train(
                     subject,
                     corpus,

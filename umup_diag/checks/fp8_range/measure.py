@@ -9,12 +9,12 @@ from umup_diag.checks.fp8_range.target_formats import block_formats
 from umup_diag.checks.result import NoteKind
 from umup_diag.errors import InputError
 from umup_diag.measure import environment, long_run
-from umup_diag.measure.batches import Batches
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint, in_order, select
 from umup_diag.measure.checkpoint.open import open_checkpoint
 from umup_diag.measure.checkpoint.scan import scan
 from umup_diag.measure.checkpoint.trial import Trial, fitting_width
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.batches import Batches
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.recorder import MATMUL_KINDS
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.workplace import Workplace

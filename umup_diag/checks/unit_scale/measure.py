@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from umup_diag.checks.unit_scale import UNIT_SCALE
 from umup_diag.checks.unit_scale.settings import UnitScaleSettings
 from umup_diag.measure import environment
+from umup_diag.measure.data.run_seed import run_seed
 from umup_diag.measure.init_pass import init_passes
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.workplace import Progress, Workplace, silent
@@ -52,7 +52,7 @@ def record(
                 batches=settings.batches,
                 batch_size=settings.batch_size,
                 seq_len=settings.seq_len,
-                stream=int(np.random.SeedSequence([settings.seed, seed]).generate_state(1)[0]),
+                stream=run_seed(settings.seed, seed),
                 device=device,
             )
             recording.append(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from umup_diag.errors import InputError
-from umup_diag.measure.batches import Batches
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint
+from umup_diag.measure.data.batches import Batches
 from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
 from umup_diag.measure.subject import Subject

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umup_diag.measure.corpus import BYTES
+from umup_diag.measure.data.corpus import BYTES
 
 
 def batches(*, batch_size: int, seq_len: int, seed: int) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from umup_diag.measure.probe import Probe
+from umup_diag.measure.probe.probe import Probe
 from umup_diag.scaling.kinds import Kind
 
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import reference_model
-from umup_diag.measure.corpus import Corpus
-from umup_diag.measure.probe import Probe
+from umup_diag.measure.data.corpus import Corpus
+from umup_diag.measure.probe.probe import Probe
+from umup_diag.measure.probe.update_meter import dot
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import Schedule, train
-from umup_diag.measure.update_meter import dot
 from umup_diag.recording import Frame
 from umup_diag.scaling.kinds import Kind
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from umup_diag.errors import InputError
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 
 
 def test_the_default_text_is_pythons_manual() -> None:

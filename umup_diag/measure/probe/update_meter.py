@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from umup_diag.measure.layers import NamedTensor
-from umup_diag.measure.linear_part import Call, gain, linear_part
+from umup_diag.measure.probe.linear_part import Call, gain, linear_part
 from umup_diag.scaling.kinds import Kind
 
 _SAMPLE = 1 << 16  #: elements that are enough for a ratio

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from umup_diag.errors import InputError
-from umup_diag.measure.corpus import Corpus
+from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import to_device
 

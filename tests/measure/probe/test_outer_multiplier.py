@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from umup_diag.measure.probe import Probe
+from umup_diag.measure.probe.probe import Probe
 from umup_diag.scaling.kinds import Kind
 
 Forward = Callable[["Two", Tensor], Tensor]

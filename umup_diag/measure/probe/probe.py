@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.layers import fans, layers, tensors
-from umup_diag.measure.linear_part import (
+from umup_diag.measure.probe.linear_part import (
     Call,
     gain,
     initial_part,
@@ -22,9 +22,9 @@ from umup_diag.measure.linear_part import (
     rms,
     weight_of,
 )
-from umup_diag.measure.outer_multiplier import first_layers, outer_multipliers
-from umup_diag.measure.softmax_inputs import SoftmaxInputs
-from umup_diag.measure.update_meter import Reading, UpdateMeter
+from umup_diag.measure.probe.outer_multiplier import first_layers, outer_multipliers
+from umup_diag.measure.probe.softmax_inputs import SoftmaxInputs
+from umup_diag.measure.probe.update_meter import Reading, UpdateMeter
 from umup_diag.recording import TensorRecord, Value
 from umup_diag.scaling.kinds import Kind, kind_order
 
