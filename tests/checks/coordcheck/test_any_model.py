@@ -90,6 +90,46 @@ def test_a_decay_that_nobody_chose_is_not_judged() -> None:
     assert causes(chosen) == {"up": fix, "down": fix}
 
 
+class Mixer(nn.Module):
+    """Positions are mixed by one small matrix for all channels, which does not grow with width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(256, width)
+        self.mix = nn.Linear(8, 8)
+        self.up = nn.Linear(width, width)
+        self.head = nn.Linear(width, 256, bias=False)
+        self.norm = nn.LayerNorm(width)
+        nn.init.normal_(self.up.weight, std=width**-0.5)
+        nn.init.normal_(self.head.weight, std=1 / width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        x = x + self.mix(x.transpose(1, 2)).transpose(1, 2)
+        out: Tensor = self.head(x + torch.relu(self.up(self.norm(x))))
+        return out
+
+
+def mixer_rates(mix: float) -> Callable[[Mixer], torch.optim.Optimizer]:
+    def optimizer(model: Mixer) -> torch.optim.Optimizer:
+        scale = model.up.in_features / BASE
+        powers = {"up.weight": -1.0, "head.weight": -1.0, "mix.weight": mix}
+        groups = [
+            {"params": [parameter], "lr": RATE * scale ** powers.get(name, 0.0)}
+            for name, parameter in model.named_parameters()
+        ]
+        return torch.optim.Adam(groups)
+
+    return optimizer
+
+
+def test_a_tensor_that_does_not_grow_may_start_unaligned() -> None:
+    result = check(Mixer, mixer_rates(0.0))
+    assert result.verdict is Verdict.PASS, [str(f.sentence) for f in result.findings]
+    found = causes(check(Mixer, mixer_rates(-1.0)))
+    assert found == {"mix": ("learning rate", "multiply the learning rate by width^+1")}
+
+
 def test_what_is_not_decided_names_the_one_command_that_decides_it() -> None:
     result = check(widths=(64, 128), seeds=2, batch_size=1)
     assert result.verdict is Verdict.INCONCLUSIVE

@@ -133,10 +133,12 @@ class Measuring:
             assert gradient is not None
             assert update is not None
             expected = gradient.slope + update.slope + _GROWTH[facts.role]
-        # What feeds a softmax over unaligned terms starts with a gradient that is smaller by √fan,
-        # until the terms align: under descent it counts twice, in gradient and update.
+        # A gradient that sums over the width what is not aligned at init is smaller by √width until
+        # it aligns: of what feeds a softmax over growing heads, and of a tensor that does not grow
+        # but serves every channel. Under descent that counts twice, in gradient and update.
         twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
-        low = expected - INDEPENDENT * twice * self._softmax_growth(tensor)
+        unaligned = 1.0 if facts.role is None else self._softmax_growth(tensor)
+        low = expected - INDEPENDENT * twice * unaligned
         low += twice * self._multiplied_after(tensor)
         accepted = Accepted(low=low, high=expected)
         ask = Question(
