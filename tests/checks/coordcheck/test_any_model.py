@@ -130,6 +130,27 @@ def test_a_tensor_that_does_not_grow_may_start_unaligned() -> None:
     assert found == {"mix": ("learning rate", "multiply the learning rate by width^+1")}
 
 
+class ReZero(Tied):
+    """Branches that start at a scalar of their own: a single random number is its gradient."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.gains = nn.ParameterList(nn.Parameter(torch.tensor(0.1)) for _ in range(3))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        for gain in self.gains:
+            x = x + gain * self.down(torch.relu(self.up(self.norm(x))))
+        out: Tensor = self.head(x) * self.multiplier
+        return out
+
+
+def test_a_scalar_is_judged_by_its_rate_where_its_gradient_is_noise() -> None:
+    result = check(ReZero)
+    assert result.verdict is Verdict.PASS, [str(f.sentence) for f in result.findings]
+    assert {f.kind for f in result.findings if f.tensor == "gains.0"} >= {"rate"}
+
+
 def test_what_is_not_decided_names_the_one_command_that_decides_it() -> None:
     result = check(widths=(64, 128), seeds=2, batch_size=1)
     assert result.verdict is Verdict.INCONCLUSIVE

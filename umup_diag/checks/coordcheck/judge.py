@@ -76,7 +76,7 @@ def _judge_slopes(
         if question.is_decisive or diagnosis.rests_on(question)
     ]
     unsettled = [each for each in judged if decisions[each.key].is_unsettled]
-    if len(unsettled) > MOST_UNSETTLED * len(judged):
+    if sum(not each.may_stay_open for each in unsettled) > MOST_UNSETTLED * len(judged):
         unsettled = []
     left_out = {each.key for each in unsettled}
     findings = [
@@ -87,7 +87,8 @@ def _judge_slopes(
     findings.sort(key=lambda each: (each.verdict.severity, each.fix is None, each.order))
     notes = _not_judged(measured, unsettled)
     if not diagnosis.roots:
-        notes += _how_to_settle([decisions[each.key] for each in judged], settings)
+        open_ = [decisions[each.key] for each in judged if each.key not in left_out]
+        notes += _how_to_settle(open_, settings)
     return findings, notes + _cautions(settings)
 
 
@@ -176,7 +177,7 @@ def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
 def _not_judged(measured: Measured, unsettled: Sequence[Question]) -> list[Note]:
     why: dict[str, Collection[str]] = {
         "no update gives a gradient to speak of": measured.silent,
-        "is too noisy to decide": {each.tensor for each in unsettled},
+        "noise leaves undecided": {each.tensor for each in unsettled},
     }
     return [
         Note(

@@ -95,6 +95,9 @@ class Measuring:
                 members[starred(each.tensor), each.kind, each.step].append(values)
         for each in questions:
             alike = members[starred(each.tensor), each.kind, each.step]
+            facts = self.evidence.facts.get(each.tensor)
+            if each.tensor in rated and facts is not None and facts.role is None:
+                each = replace(each, may_stay_open=each.kind is Kind.LOSS_CHANGE)
             if len(alike) < 2:
                 yield each
             else:

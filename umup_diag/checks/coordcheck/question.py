@@ -24,6 +24,8 @@ class Question:
         siblings: the trend of the same tensor of all layers together; None if it has none.
         rate_is_right: whether the tensor's own rate is, so that only what all siblings share can
             be wrong, and their trend may decide for one that is too noisy.
+        may_stay_open: whether it need not be decided where noise hides even a fault: a tensor that
+            does not grow has too few elements to average over, and its own rate is right.
     """
 
     tensor: str
@@ -36,6 +38,7 @@ class Question:
     fault: float = SMALLEST_FAULT
     siblings: Trend | None = None
     rate_is_right: bool = False
+    may_stay_open: bool = False
 
     @property
     def key(self) -> tuple[str, Kind]:
@@ -45,6 +48,8 @@ class Question:
     def decide(self, findings: int) -> Decision:
         """Judge it among so many, by itself; where that does not decide it, with its siblings."""
         own = decide(self.found, self.accepted, findings=findings, fault=self.fault)
+        if self.may_stay_open and not own.is_wrong and self.found.half_width() > self.fault:
+            own = replace(own, leans=False)
         if own.verdict is not Verdict.INCONCLUSIVE or self.siblings is None:
             return own
         together = decide(self.siblings, self.accepted, findings=findings, fault=self.fault)
