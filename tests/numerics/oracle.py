@@ -4,6 +4,7 @@
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,17 @@ def overflow_rules(fmt: Format) -> list[Overflow]:
     return rules
 
 
+@cache
+def values(fmt: Format) -> Floats:
+    """Every magnitude of a format, ascending, and the one after the largest."""
+    return np.array([float(fmt.magnitude(code)) for code in range(fmt.max_code + 2)])
+
+
 def round_by_table(
     x: Floats, fmt: Format, rounding: Rounding, overflow: Overflow, draws: Floats | None = None
 ) -> Floats:
     """Round (N,) float64; only for inputs of at most 24 significant bits, which keep it exact."""
-    table = np.array([float(fmt.magnitude(code)) for code in range(fmt.max_code + 2)])
+    table = values(fmt)
     beyond = {Overflow.SATURATE: fmt.max, Overflow.INF: math.inf, Overflow.NAN: math.nan}[overflow]
     magnitude = np.maximum(np.abs(x), table[0])
     code = np.clip(np.searchsorted(table, magnitude, side="right") - 1, 0, fmt.max_code)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.numerics.oracle import Floats, assert_same, overflow_rules, round_by_table
+from tests.numerics.oracle import Floats, assert_same, overflow_rules, round_by_table, values
 from umup_diag.errors import InputError
 from umup_diag.numerics import formats
 from umup_diag.numerics import quantize as module
@@ -67,7 +67,7 @@ def test_all_bfloat16_values_in_wider_tensors(name: str, wide: torch.dtype) -> N
 @pytest.mark.parametrize("name", formats.ALL)
 def test_float32_around_every_value_and_tie(name: str, rounding: Rounding) -> None:
     fmt = formats.ALL[name]
-    table = np.array([float(fmt.magnitude(code)) for code in range(fmt.max_code + 2)])
+    table = values(fmt)
     points = np.concatenate([table, (table[1:] + table[:-1]) / 2]).clip(max=3.4e38)
     middle = points.astype(np.float32)
     near = [np.nextafter(middle, np.float32(side)) for side in (0, np.inf)]
