@@ -29,12 +29,12 @@ class Lazy:
     address: str
 
     def get(self) -> Any:
-        """What is there."""
+        """Import it."""
         module, _, name = self.address.partition(":")
         return getattr(import_module(module), name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
+        """Import it and call it."""
         return self.get()(*args, **kwargs)
 
 

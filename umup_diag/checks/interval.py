@@ -1,4 +1,4 @@
-"""Student's interval for a mean over seeds."""
+"""Student's interval: the one place where a spread becomes an interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,17 @@ from math import inf, nan, sqrt
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats, which has the same, takes a second to import
 
-from umup_diag.checks.verdict import Verdict, equivalence
-
-__all__ = ["CONFIDENCE", "Mean", "Verdict", "equivalence", "half_width"]
-
 CONFIDENCE = 0.95
+
+
+def quantile(freedom: float, doubt: float = 1 - CONFIDENCE) -> float:
+    """Standard errors on either side of an estimate that hold the truth but for `doubt`.
+
+    Args:
+        freedom: degrees of freedom behind the standard error.
+        doubt: probability of the truth lying outside, both sides together.
+    """
+    return float(stdtrit(freedom, 1 - doubt / 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +45,5 @@ class Mean:
         if len(values) < 2:
             return cls(mean=mean, low=-inf, high=inf, std=nan, seeds=len(values))
         std = float(np.std(values, ddof=1))
-        half = half_width(std, len(values))
+        half = quantile(len(values) - 1) * std / sqrt(len(values))
         return cls(mean=mean, low=mean - half, high=mean + half, std=std, seeds=len(values))
-
-
-def half_width(std: float, seeds: int) -> float:
-    """Of Student's interval for the mean of so many seeds."""
-    return float(stdtrit(seeds - 1, (1 + CONFIDENCE) / 2)) * std / sqrt(seeds)

@@ -1,4 +1,4 @@
-"""Where something is measured, and who is told how far it is."""
+"""Where something is measured, and who hears of its progress."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how far something is: what, how much of it is done, of how much."""
+    """Hears of progress: of what, how much is done, of how much."""
 
     def __call__(self, label: str, done: int, total: int, /) -> None:
-        """Say it."""
+        """Report progress."""
         ...
 
 
 def silent(label: str, done: int, total: int, /) -> None:
-    """The progress that nobody watches."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Workplace:
 
     Attributes:
         out: folder of the recording.
-        progress: told how far it is.
+        progress: called as the measurement moves on.
         resume: whether to go on with the recording that is in `out`.
     """
 

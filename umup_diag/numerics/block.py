@@ -127,7 +127,7 @@ def quantize_block(
 
     Args:
         x: (…) any real floating-point tensor of at least one dimension.
-        fmt: where to.
+        fmt: target format.
         dim: along which blocks run; the last block may be shorter.
         rounding: of the elements; scales round to nearest even.
         generator: for stochastic rounding.

@@ -98,7 +98,7 @@ class CodeHistogram(Counts):
         sparse gradient must not hide what the rest of it loses. 0.0 if there is no such element.
 
         Args:
-            fmt: where to, by nearest even.
+            fmt: target format, rounded to nearest even.
             scale_log2: elements are multiplied by 2**scale_log2 before the cast.
         """
         _, cast = self._cast(fmt, scale_log2)

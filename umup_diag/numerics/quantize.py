@@ -56,7 +56,7 @@ def quantize(
 
     Args:
         x: any real floating-point tensor, any shape and stride.
-        fmt: where to.
+        fmt: target format.
         rounding: which neighbour.
         overflow: what too large an element becomes.
         generator: for stochastic rounding.

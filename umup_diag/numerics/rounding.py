@@ -43,7 +43,7 @@ def round_to_format(
 
     Args:
         x: any float.
-        fmt: where to.
+        fmt: target format.
         rounding: which neighbour.
         overflow: what too large a number becomes.
         draw: uniform in [0, 1), for stochastic rounding: the number goes up in magnitude if the

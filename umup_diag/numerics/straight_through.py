@@ -23,7 +23,7 @@ def quantize_forward(
 
     Args:
         x: any real floating-point tensor.
-        fmt: where to; the other arguments too are those of `umup_diag.numerics.quantize.quantize`.
+        fmt: target format; the arguments are those of `umup_diag.numerics.quantize.quantize`.
         rounding: which neighbour.
         overflow: what too large an element becomes.
         generator: for stochastic rounding.

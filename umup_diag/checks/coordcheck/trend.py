@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from math import inf, isfinite, log2, sqrt
 
 import numpy as np
-from scipy.special import stdtrit
+
+from umup_diag.checks.interval import CONFIDENCE, quantile
 
 Values = Mapping[int, Mapping[int, float]]  #: seed → width → value
-DOUBT = 0.05  #: probability that an interval misses, if nothing else is asked
+DOUBT = 1 - CONFIDENCE  #: probability that an interval misses, if nothing else is asked
 MOST_SEEDS = 1000
 
 
@@ -44,7 +45,7 @@ class Trend:
         """Of that interval; infinite where nothing tells noise from slope."""
         if self.freedom < 1 or not isfinite(self.error):
             return inf
-        return _half_width(self.error, self.freedom, doubt)
+        return quantile(self.freedom, doubt) * self.error
 
     def seeds_for(self, wanted: float, doubt: float = DOUBT) -> int | None:
         """How many seeds like these would make the half-width that small; None beyond 1000."""
@@ -53,7 +54,7 @@ class Trend:
         for seeds in range(self.seeds, MOST_SEEDS + 1):
             more = seeds / self.seeds
             freedom = int((self.freedom + 1) * more) - 1
-            if _half_width(self.error / sqrt(more), freedom, doubt) <= wanted:
+            if quantile(freedom, doubt) * self.error / sqrt(more) <= wanted:
                 return seeds
         return None
 
@@ -67,10 +68,6 @@ class Trend:
             seeds=min(self.seeds, other.seeds),
             points=tuple((w, value * factor.get(w, 1.0)) for w, value in self.points),
         )
-
-
-def _half_width(error: float, freedom: int, doubt: float) -> float:
-    return float(stdtrit(freedom, 1 - doubt / 2)) * error
 
 
 def usable(values: Values) -> dict[int, dict[int, float]]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from umup_diag.checks.interval import CONFIDENCE
+from umup_diag.checks.interval import CONFIDENCE, quantile
 from umup_diag.checks.result import Verdict
 
 FALSE_ALARMS = 0.05
@@ -89,13 +89,9 @@ class Trend:
     points: int
     is_curved: bool
 
-    def quantile(self, significance: float) -> float:
-        """Of Student's distribution, two-sided."""
-        return float(stats.t.ppf(1 - significance / 2, self.dof))
-
     def slope_interval(self, significance: float = 1 - CONFIDENCE) -> tuple[float, float]:
         """Of the slope."""
-        half = self.quantile(significance) * sqrt(self.variance / self.spread)
+        half = quantile(self.dof, significance) * sqrt(self.variance / self.spread)
         return self.slope - half, self.slope + half
 
     def crossing_interval(self, limit: float) -> tuple[float, float]:
@@ -104,7 +100,7 @@ class Trend:
         Steps x at which |level + slope·(x − at) − limit| is no more than the quantile times its
         standard error.
         """
-        squared = self.quantile(1 - CONFIDENCE) ** 2 * self.variance
+        squared = quantile(self.dof) ** 2 * self.variance
         a = self.slope**2 - squared / self.spread
         b = self.slope * (self.level - limit)
         c = (self.level - limit) ** 2 - squared / self.points
@@ -256,4 +252,4 @@ def _is_curved(x: Floats, y: Floats, in_common: float) -> bool:
     error = sqrt(variance * float(np.linalg.inv(columns.T @ columns)[2, 2]))
     curvature = abs(float(solution[2]))
     noise = 1e-9 * max(1.0, float(np.abs(y).max()))  # what log2 leaves of an exact line
-    return curvature > max(noise, float(stats.t.ppf(1 - CURVED / 2, dof)) * error)
+    return curvature > max(noise, quantile(dof, CURVED) * error)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq, least_squares, minimize
-from scipy.special import chdtrc, ndtri, stdtrit  # scipy.stats takes a second to import
+from scipy.special import chdtrc, ndtri  # scipy.stats takes a second to import
 
-from umup_diag.checks.interval import CONFIDENCE
+from umup_diag.checks.interval import CONFIDENCE, quantile
 from umup_diag.checks.verdict import Verdict, equivalence
 from umup_diag.recording import Frame, Moments, TensorRecord
 from umup_diag.scaling.interpolation import BoundFamily, LawFamily, Point
@@ -322,10 +322,8 @@ def _constants(
     _, singular, basis = np.linalg.svd(jacobian, full_matrices=False)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         variance = np.sum((basis / singular[:, None]) ** 2, axis=0)
-        quantile = STANDARD_ERRORS
-        if degrees is not None:
-            quantile = float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
-        half = quantile * np.sqrt(variance)
+        width = STANDARD_ERRORS if degrees is None else quantile(degrees)
+        half = width * np.sqrt(variance)
         ends = np.stack([theta, theta - half, theta + half])
         logarithmic = np.array(family.logarithmic, dtype=bool)
         ends[:, logarithmic] = np.exp(ends[:, logarithmic])
