@@ -3,12 +3,13 @@
     python -m benchmarks.clean_exits [--runs 200] [--pause 0.2] [--patience 20] [--whole-exit]
 
 torch can hang in the destructor of a gloo group: it waits for a thread while it holds the lock of
-the interpreter, which that thread needs to free the last tensors. Recording must not make that more
-frequent, nor lose a snapshot by it. The loop ends with a recorded step, so that whatever recording
-does is the last that happens before ``destroy_process_group``; a pause before that gives every
-thread the time to end what it does. A run is two forks of this process; one that is not gone after
-`patience` hangs, and is killed. The group's destructor has run when the loop has returned, so a
-fork then leaves at once; with ``--whole-exit`` it goes through the interpreter's own end as well.
+the interpreter, which that thread needs to free the tensors of DDP's last all-reduce. Recording
+must not make that more frequent, nor lose a snapshot by it. The loop ends with a recorded step,
+so that whatever recording does is the last that happens before ``destroy_process_group``; a pause
+before that gives every thread the time to end what it does. A run is two forks of this process;
+one that is not gone after `patience` hangs, and is killed. The group's destructor has run when
+the loop has returned, so a fork then leaves at once; with ``--whole-exit`` it goes through the
+interpreter's own end as well.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from contextlib import nullcontext
@@ -93,8 +95,12 @@ def outcomes(case: Case, folder: Path, patience: float, *, is_whole_exit: bool) 
     for rank in range(WORLD):
         child = os.fork()
         if not child:  # no context manager is open here or above, so that none is left twice
-            train(rank, port, case, folder)
-            gc.collect()
+            try:
+                train(rank, port, case, folder)
+                gc.collect()
+            except BaseException:  # it must not unwind into whoever forked
+                traceback.print_exc()
+                os._exit(1)
             if is_whole_exit:
                 sys.exit()
             os._exit(0)

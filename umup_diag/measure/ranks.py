@@ -1,10 +1,10 @@
 """Histograms of all ranks added up, each element once.
 
-The parts travel through the store that the process group was made with, not through a collective. A
-collective leaves work behind that the group's own thread frees later; gloo's destructor waits for
-that thread while it holds the interpreter's lock, which the thread needs, and a training loop that
-ends right after a gathered step hangs at exit (``python -m benchmarks.clean_exits``). Through the
-store no rank waits for another, but the first for what it writes.
+The parts travel through the store that the process group was made with, not through a collective.
+gloo's destructor waits, with the interpreter's lock held, for a thread that needs the lock to free
+the tensors of a finished collective: a race of torch's, which DDP's own all-reduce meets at exit in
+a few runs of a hundred (``python -m benchmarks.clean_exits``). Recording adds no collective to it.
+Through the store no rank waits for another, but the first for what it writes.
 """
 
 import pickle
