@@ -173,13 +173,14 @@ def coordcheck() -> None:
 
 
 def scale_law() -> None:
-    """Write reports/scale_law/<op>: result, recording, pictures, and the table as report.txt."""
+    """Write reports/scale_law/<op>: the result, the pictures, and the table as report.txt."""
     for op in ("gated-silu", "attention"):
         out = HERE / "scale_law" / op
         command = [sys.executable, "-m", "umup_diag.cli", "scale-law", op, "--out", str(out)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         (out / "report.txt").write_text(done.stdout)
-        (out / "report.html").unlink()
+        for name in ("recording.jsonl", "report.html"):
+            (out / name).unlink()
         print(f"{out}: exit {done.returncode}")
 
 
