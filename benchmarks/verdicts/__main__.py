@@ -1,6 +1,7 @@
 """Run the check on every case, and make the table.
 
-``python -m benchmarks.verdicts [--split dev] [--only PATTERN] [--jobs 2] [--out FILE]``
+``python -m benchmarks.verdicts [--split dev] [--only PATTERN] [--jobs 2] [--out FILE]
+[--keep DIR]``
 
 Each case's outcome is appended to FILE as one line of JSON; cases that stand there already are not
 run again. With ``--list`` nothing is run and the cases are listed with their commands.
@@ -9,9 +10,10 @@ run again. With ``--list`` nothing is run and the cases are listed with their co
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fnmatch import fnmatchcase
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -35,6 +37,8 @@ def main() -> None:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="of names")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("verdicts.jsonl"))
+    parser.add_argument("--seeds", type=int, help="other than the default")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="recordings, to judge them again")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     chosen = [c for c in cases(options.split) if fnmatchcase(c.name, options.only)]
@@ -43,7 +47,9 @@ def main() -> None:
             print(case.command)
         return
     known = _read(options.out)
-    _run_missing([c.name for c in chosen if c.name not in known], options.jobs, options.out)
+    missing = [c.name for c in chosen if c.name not in known]
+    ask = partial(run_by_name, seeds=options.seeds, keep=options.keep)
+    _run_missing(missing, ask, options.jobs, options.out)
     known = _read(options.out)
     _print([(case, known[case.name]) for case in chosen])
 
@@ -55,9 +61,11 @@ def _read(path: Path) -> Mapping[str, Outcome]:
     return {line.pop("name"): Outcome.decode(line) for line in lines}
 
 
-def _run_missing(names: Sequence[str], jobs: int, path: Path) -> None:
+def _run_missing(
+    names: Sequence[str], ask: Callable[[str], tuple[str, Outcome]], jobs: int, path: Path
+) -> None:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, path.open("a") as out:
-        for done, (name, outcome) in enumerate(pool.map(run_by_name, names), 1):
+        for done, (name, outcome) in enumerate(pool.map(ask, names), 1):
             out.write(json.dumps({"name": name, **outcome.document()}) + "\n")
             out.flush()
             print(f"{done}/{len(names)} {name}: {outcome.verdict or outcome.error}", flush=True)

@@ -1,8 +1,9 @@
 """The one file that knows how a verdict is asked for and read: case in, `Outcome` out."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.fix import Fix, Multiply
 from umup_diag.measure.data.corpus import Corpus
 from umup_diag.recording import Recording
+
+Seeds = int | None  #: of a coord check; None for its default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,29 +54,37 @@ class Outcome:
         return asdict(self)
 
 
-def run(case: Case) -> Outcome:
-    """Ask for a verdict with default settings, on one thread."""
+def run(case: Case, *, seeds: Seeds = None, keep: Path | None = None) -> Outcome:
+    """Ask for a verdict on one thread.
+
+    Args:
+        case: what to judge.
+        seeds: other than the default number.
+        keep: folder of recordings; runs that stand in it are judged anew and not done again.
+    """
     torch.set_num_threads(1)
     start = time.perf_counter()
     try:
-        outcome = _run(case)
+        outcome = _run(case, seeds, keep)
     except Exception as error:  # a crash is an outcome too
         outcome = {"error": f"{type(error).__name__}: {error}"}
     return Outcome(**outcome, seconds=round(time.perf_counter() - start, 2))
 
 
-def run_by_name(name: str) -> tuple[str, Outcome]:
+def run_by_name(
+    name: str, *, seeds: Seeds = None, keep: Path | None = None
+) -> tuple[str, Outcome]:
     """The same in another process, which is told no more than a name."""
     case = find(name)
     assert case is not None
-    return name, run(case)
+    return name, run(case, seeds=seeds, keep=keep)
 
 
-def _run(case: Case) -> dict[str, Any]:
+def _run(case: Case, seeds: Seeds, keep: Path | None) -> dict[str, Any]:
     subject = case.subject()
     asked = CoordcheckSettings(model=subject.name, widths=case.widths, optimizer=case.asked)
-    settings = complete(asked, subject)
-    recording = Recording(command=COORDCHECK.name, settings=settings.encode(), environment={})
+    settings = complete(asked if seeds is None else replace(asked, seeds=seeds), subject)
+    recording = _recording(settings, None if keep is None else keep / case.name)
     sweep(subject, Corpus.load(), settings, recording, device=torch.device("cpu"))
     result = judge(recording, settings)
     slopes = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
@@ -85,6 +96,16 @@ def _run(case: Case) -> dict[str, Any]:
         "power": _power(first.fix) if first and first.fix else None,
         "blamed": tuple(sorted({f.tensor for f in slopes if f.fix})),
     }
+
+
+def _recording(settings: CoordcheckSettings, folder: Path | None) -> Recording:
+    if folder is None:
+        return Recording(command=COORDCHECK.name, settings=settings.encode(), environment={})
+    if (folder / Recording.FILE).exists():
+        return Recording.resume(folder)
+    return Recording.create(
+        folder, command=COORDCHECK.name, settings=settings.encode(), environment={}
+    )
 
 
 def _power(fix: Fix) -> float | None:
