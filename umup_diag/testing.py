@@ -93,7 +93,7 @@ def assert_width_stable(
     batches: Callable[..., Iterable[Any]] | None = None,
     optimizer: "Callable[[Any], Any] | str" = "adam",
     lr: float | None = None,
-    seeds: int = CoordcheckSettings.seeds,
+    seeds: int | str = CoordcheckSettings.seeds,
     steps: int = CoordcheckSettings.steps,
 ) -> None:
     """Assert that every tensor grows with width as its scheme says: a coord check.
@@ -106,7 +106,7 @@ def assert_width_stable(
         batches: ``batches(*, batch_size, seq_len, seed)``; None for text read as bytes.
         optimizer: ``optimizer(model)``, or the name of one.
         lr: for an optimizer by name; None for a small one.
-        seeds: runs at each width.
+        seeds: runs at each width; "auto" for as many as the verdict takes.
         steps: updates before changes are measured.
 
     Raises:

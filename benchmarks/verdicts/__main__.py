@@ -26,6 +26,7 @@ from benchmarks.verdicts.verdict import (
     run_by_name,
     tensor_is_right,
 )
+from umup_diag.checks.coordcheck.settings import SeedCount
 
 Results = Sequence[tuple[Case, Outcome]]
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="of names")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("verdicts.jsonl"))
-    parser.add_argument("--seeds", type=int, help="other than the default")
+    parser.add_argument("--seeds", type=SeedCount().parse, help="a number, or auto")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="recordings, to judge them again")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()

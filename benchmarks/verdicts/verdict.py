@@ -19,7 +19,7 @@ from umup_diag.checks.fix import Fix, Multiply
 from umup_diag.measure.data.corpus import Corpus
 from umup_diag.recording import Recording
 
-Seeds = int | None  #: of a coord check; None for its default
+Seeds = int | str | None  #: of a coord check; None for its default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +71,7 @@ def run(case: Case, *, seeds: Seeds = None, keep: Path | None = None) -> Outcome
     return Outcome(**outcome, seconds=round(time.perf_counter() - start, 2))
 
 
-def run_by_name(
-    name: str, *, seeds: Seeds = None, keep: Path | None = None
-) -> tuple[str, Outcome]:
+def run_by_name(name: str, *, seeds: Seeds = None, keep: Path | None = None) -> tuple[str, Outcome]:
     """The same in another process, which is told no more than a name."""
     case = find(name)
     assert case is not None

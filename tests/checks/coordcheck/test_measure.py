@@ -1,7 +1,9 @@
 """What a sweep leaves in its folder, and how it is taken up again."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 from umup_diag.checks.coordcheck.judge import judge
 from umup_diag.checks.coordcheck.measure import UNFINISHED, complete, measure, resolve
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.verdict import Verdict
 from umup_diag.errors import InputError
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.workplace import Workplace
@@ -129,3 +132,41 @@ def test_a_sweep_ends_at_the_first_loss_that_is_not_finite(tmp_path: Path) -> No
     assert len(again.runs()) == 1, "the sweep is over"
     measure(chosen, Workplace(out=tmp_path))
     assert not (tmp_path / UNFINISHED).exists()
+
+
+def verdicts(monkeypatch: pytest.MonkeyPatch, *found: Verdict) -> None:
+    """Let the judge say so, look after look."""
+    said = iter(found)
+    monkeypatch.setattr(
+        "umup_diag.checks.coordcheck.measure.judge",
+        lambda recording, settings: SimpleNamespace(verdict=next(said)),
+    )
+
+
+def test_auto_adds_seeds_until_the_verdict_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("umup_diag.checks.coordcheck.settings.LOOKS", (1, 2, 4))
+    verdicts(monkeypatch, Verdict.INCONCLUSIVE, Verdict.PASS)
+    recording = measure(settings(seeds="auto"), Workplace(out=tmp_path))
+    assert len(recording.runs()) == 2 * 2
+    verdicts(monkeypatch, Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE)
+    recording = measure(settings(seeds="auto"), Workplace(out=tmp_path / "open"))
+    assert len(recording.runs()) == 4 * 2, "the last look ends them whatever it says"
+
+
+def test_auto_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("umup_diag.checks.coordcheck.settings.LOOKS", (1, 2))
+    verdicts(monkeypatch, Verdict.INCONCLUSIVE)
+    measure(settings(seeds="auto"), Workplace(out=tmp_path))
+    whole = cut(tmp_path)
+    verdicts(monkeypatch, Verdict.INCONCLUSIVE)
+    measure(settings(seeds="auto"), Workplace(out=tmp_path, resume=True))
+    assert (tmp_path / Recording.FILE).read_bytes() == whole
+
+
+def test_large_widths_get_fewer_seeds() -> None:
+    wide = CoordcheckSettings(widths=(128, 1024, 2048, 4096, 8192), seeds=10)
+    count = Counter(width for width, _ in wide.points(10))
+    assert count == {128: 10, 1024: 10, 2048: 5, 4096: 2, 8192: 2}
+    assert len(replace(wide, seeds=1).points(1)) == 5, "never more than were asked for"

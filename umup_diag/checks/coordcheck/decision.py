@@ -52,6 +52,33 @@ AT_MOST_FLAT = Accepted(low=-inf, high=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """How often an interval may miss.
+
+    Whoever looks several times and stops when it is settled has so many chances of being wrong, so
+    each look gets its share (Bonferroni); and of what would fail a correct model, each finding its
+    share of that.
+
+    Attributes:
+        findings: judged together.
+        looks: at which the runs may end.
+    """
+
+    findings: int
+    looks: int = 1
+
+    @property
+    def one(self) -> float:
+        """For one finding by itself."""
+        return DOUBT / self.looks
+
+    @property
+    def any(self) -> float:
+        """For one of all, of which none may be wrong."""
+        return FALSE_ALARM / self.looks / max(self.findings, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What a trend says of a range.
 
@@ -79,26 +106,27 @@ class Decision:
 
 
 def decide(
-    found: Trend, accepted: Accepted, *, findings: int, fault: float = SMALLEST_FAULT
+    found: Trend, accepted: Accepted, *, doubt: Doubt, fault: float = SMALLEST_FAULT
 ) -> Decision:
-    """Judge one slope among so many `findings`; a `fault` shifts it by so much or more."""
+    """Judge one slope; a `fault` shifts it by so much or more."""
     deviation = accepted.deviation(found.slope)
     if abs(deviation) < fault / 2:
-        low, high = found.interval()
+        low, high = found.interval(doubt.one)
         if low > accepted.low - fault and high < accepted.high + fault:
             return Decision(verdict=Verdict.PASS, deviation=deviation)
         room = min(found.slope - accepted.low, accepted.high - found.slope) + fault
-        seeds = found.seeds_for(room)
+        seeds = found.seeds_for(room, doubt.one)
         return Decision(verdict=Verdict.INCONCLUSIVE, deviation=deviation, seeds=seeds)
-    doubt = FALSE_ALARM / max(findings, 1)
-    if _is_beyond(found, accepted, doubt):
+    if _is_beyond(found, accepted, doubt.any):
         return Decision(verdict=Verdict.FAIL, deviation=deviation, leans=True)
-    seeds = found.seeds_for(abs(deviation) - DRIFT, doubt)
+    seeds = found.seeds_for(abs(deviation) - DRIFT, doubt.any)
     return Decision(verdict=Verdict.INCONCLUSIVE, deviation=deviation, leans=True, seeds=seeds)
 
 
 def with_siblings(
-    questions: Mapping[tuple[str, Kind], _Question], decisions: Mapping[tuple[str, Kind], Decision]
+    questions: Mapping[tuple[str, Kind], _Question],
+    decisions: Mapping[tuple[str, Kind], Decision],
+    doubt: Doubt,
 ) -> dict[tuple[str, Kind], Decision]:
     """Let a slope that leans the way in which a sibling is wrong be wrong too.
 
@@ -115,11 +143,11 @@ def with_siblings(
             abs(decision.deviation - other) <= EDGE for other in wrong[starred(tensor), kind]
         )
         question = questions[tensor, kind]
-        if decision.leans and alike and _is_beyond(question.found, question.accepted):
+        if decision.leans and alike and _is_beyond(question.found, question.accepted, doubt.one):
             found[tensor, kind] = replace(decision, verdict=Verdict.FAIL)
     return found
 
 
-def _is_beyond(found: Trend, accepted: Accepted, doubt: float = DOUBT) -> bool:
+def _is_beyond(found: Trend, accepted: Accepted, doubt: float) -> bool:
     low, high = found.interval(doubt)
     return low > accepted.high + DRIFT or high < accepted.low - DRIFT

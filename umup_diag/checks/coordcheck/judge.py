@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import isfinite, isinf
 
 from umup_diag.checks.coordcheck import COORDCHECK
-from umup_diag.checks.coordcheck.decision import EDGE, Decision, with_siblings
+from umup_diag.checks.coordcheck.decision import EDGE, Decision, Doubt, with_siblings
 from umup_diag.checks.coordcheck.diagnosis import Diagnosis, Explanation
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
@@ -65,9 +65,11 @@ def _judge_slopes(
         schemes.get(settings.target),
         true_gradient=gradient_is_true(recording),
     ).all()
-    count = len(measured.questions)
+    doubt = Doubt(findings=len(measured.questions), looks=len(settings.looks))
     decisions = with_siblings(
-        measured.questions, {key: each.decide(count) for key, each in measured.questions.items()}
+        measured.questions,
+        {key: each.decide(doubt) for key, each in measured.questions.items()},
+        doubt,
     )
     diagnosis = Diagnosis(measured, decisions)
     judged = [
@@ -88,7 +90,7 @@ def _judge_slopes(
     notes = _not_judged(measured, unsettled)
     if not diagnosis.roots:
         open_ = [decisions[each.key] for each in judged if each.key not in left_out]
-        notes += _how_to_settle(open_, settings)
+        notes += _how_to_settle(open_, settings, recording)
     return findings, notes + _cautions(settings)
 
 
@@ -189,12 +191,15 @@ def _not_judged(measured: Measured, unsettled: Sequence[Question]) -> list[Note]
     ]
 
 
-def _how_to_settle(decisions: Sequence[Decision], settings: CoordcheckSettings) -> list[Note]:
+def _how_to_settle(
+    decisions: Sequence[Decision], settings: CoordcheckSettings, recording: Recording
+) -> list[Note]:
     """The one command that would decide everything that seeds can decide."""
     seeds = [each.seeds for each in decisions if each.seeds is not None]
     if not seeds:
         return []
-    more = replace(settings, seeds=max(*seeds, settings.seeds + 1))
+    done = len({frame.point["seed"] for frame in recording.frames})
+    more = replace(settings, seeds=max(*seeds, done + 1))
     text = f"To settle what is not decided: umup-diag {COORDCHECK.name} {more.command_line}"
     return [Note(kind=NoteKind.REMARK, text=text)]
 

@@ -1,5 +1,6 @@
 """Short training runs at every width and seed, into a recording that can be taken up again."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from math import isfinite
@@ -8,7 +9,9 @@ from pathlib import Path
 import torch
 
 from umup_diag.checks.coordcheck import COORDCHECK
+from umup_diag.checks.coordcheck.judge import judge
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.verdict import Verdict
 from umup_diag.errors import InputError
 from umup_diag.measure import environment
 from umup_diag.measure.data.corpus import Corpus
@@ -81,7 +84,7 @@ def sweep(
     progress: Progress = silent,
     kinds: Collection[Kind] = (),
 ) -> None:
-    """Do the runs that a recording does not have yet.
+    """Do the runs that a recording does not have yet, until they settle the verdict.
 
     A run that meets a loss that is not finite ends early and ends the sweep: the finding is made.
 
@@ -91,7 +94,7 @@ def sweep(
         settings: as `complete` leaves them.
         recording: gets the frames of each run, appended together.
         device: to train on.
-        progress: called for each width with the number of seeds done.
+        progress: called for each width with the number of its runs done.
         kinds: of tensors whose moments to record besides; the judge reads none of them.
 
     Raises:
@@ -105,29 +108,47 @@ def sweep(
         seq_len=settings.seq_len,
         kinds=kinds,
     )
-    recorded = recording.runs()
-    labels = {width: f"width {width:>5}" for width in settings.widths}
-    for label in labels.values():
-        progress(label, 0, settings.seeds)
-    for width, label in labels.items():
-        for seed in range(settings.seeds):
-            frames = recorded.get((("width", width), ("seed", seed)))
+    for seeds in settings.looks:
+        recorded = recording.runs()
+        points = settings.points(seeds)
+        total = Counter(width for width, _ in points)
+        done = Counter(width for width, seed in points if _key(width, seed) in recorded)
+        for width in settings.widths:
+            progress(_label(width), done[width], total[width])
+        for width, seed in points:
+            frames = recorded.get(_key(width, seed))
             if frames is None:
-                stream = run_seed(settings.seed, seed)
                 run = train(
                     subject,
                     corpus,
                     schedule,
                     width=width,
                     seed=seed,
-                    stream=stream,
+                    stream=run_seed(settings.seed, seed),
                     device=device,
                 )
                 frames = [frame.in_moments() for frame in run]
                 recording.append(*frames)
-            progress(label, seed + 1, settings.seeds)
+                done[width] += 1
+                progress(_label(width), done[width], total[width])
             if not isfinite(frames[-1].losses[-1]):
                 return
+        if _is_settled(recording, settings, seeds):
+            return
+
+
+def _label(width: int) -> str:
+    return f"width {width:>5}"
+
+
+def _key(width: int, seed: int) -> tuple[tuple[str, float], ...]:
+    return ("width", width), ("seed", seed)
+
+
+def _is_settled(recording: Recording, settings: CoordcheckSettings, seeds: int) -> bool:
+    """Whether no further look would be taken."""
+    last = seeds == settings.looks[-1]
+    return last or judge(recording, settings).verdict is not Verdict.INCONCLUSIVE
 
 
 def _resume(folder: Path, settings: CoordcheckSettings, corpus: Corpus) -> Recording:
@@ -161,5 +182,10 @@ def _is_finished(folder: Path) -> bool:
         return False
     if recording.command != COORDCHECK.name:
         return False
-    has_diverged = not all(map(isfinite, recording.losses))
-    return has_diverged or len(recording.runs()) == len(settings.widths) * settings.seeds
+    if not all(map(isfinite, recording.losses)):
+        return True
+    done = len(recording.runs())
+    return any(
+        len(settings.points(seeds)) == done and _is_settled(recording, settings, seeds)
+        for seeds in settings.looks
+    )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from umup_diag.checks.coordcheck.decision import SMALLEST_FAULT, Accepted, Decision, decide
+from umup_diag.checks.coordcheck.decision import SMALLEST_FAULT, Accepted, Decision, Doubt, decide
 from umup_diag.checks.coordcheck.trend import Trend
 from umup_diag.checks.verdict import Verdict
 from umup_diag.scaling.kinds import Kind
@@ -45,14 +45,15 @@ class Question:
         """What tells it from all others."""
         return self.tensor, self.kind
 
-    def decide(self, findings: int) -> Decision:
-        """Judge it among so many, by itself; where that does not decide it, with its siblings."""
-        own = decide(self.found, self.accepted, findings=findings, fault=self.fault)
-        if self.may_stay_open and not own.is_wrong and self.found.half_width() > self.fault:
+    def decide(self, doubt: Doubt) -> Decision:
+        """Judge it by itself; where that does not decide it, with its siblings."""
+        own = decide(self.found, self.accepted, doubt=doubt, fault=self.fault)
+        half_width = self.found.half_width(doubt.one)
+        if self.may_stay_open and not own.is_wrong and half_width > self.fault:
             own = replace(own, leans=False)
         if own.verdict is not Verdict.INCONCLUSIVE or self.siblings is None:
             return own
-        together = decide(self.siblings, self.accepted, findings=findings, fault=self.fault)
+        together = decide(self.siblings, self.accepted, doubt=doubt, fault=self.fault)
         if own.leans and together.is_wrong and together.deviation * own.deviation > 0:
             return replace(own, verdict=Verdict.FAIL)
         if self.rate_is_right and together.verdict is Verdict.PASS:
