@@ -44,13 +44,13 @@ def fans(parameter: nn.Parameter, owner: nn.Module) -> Fans:
     """Fan-in and fan-out of a parameter, by how its owner lays it out.
 
     Embeddings and Hugging Face's Conv1D store (fan-in, fan-out); a bare parameter of two
-    dimensions or more, such as a table of positions, is taken to as well; all others store
-    (fan-out, fan-in, kernel…).
+    dimensions or more, such as a table of positions, is taken to as well; all others, recurrent
+    layers among them, store (fan-out, fan-in, kernel…).
     """
     shape = tuple(parameter.shape)
     if len(shape) < 2:
         return Fans(fan_in=None, fan_out=prod(shape))
-    is_weight = owner._parameters.get("weight") is parameter
+    is_weight = owner._parameters.get("weight") is parameter or isinstance(owner, nn.RNNBase)
     if not is_weight or isinstance(owner, nn.Embedding | nn.EmbeddingBag) or hasattr(owner, "nf"):
         return Fans(fan_in=prod(shape[:-1]), fan_out=shape[-1])
     return Fans(fan_in=prod(shape[1:]), fan_out=shape[0])

@@ -13,15 +13,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from umup_diag.measure.backward import in_backward
-from umup_diag.measure.layers import fans, layers, tensors
-from umup_diag.measure.probe.linear_part import (
-    Call,
-    gain,
-    initial_part,
-    multiplier,
-    rms,
-    weight_of,
-)
+from umup_diag.measure.layers import NamedTensor, fans, layers, tensors
+from umup_diag.measure.probe.call import Call
+from umup_diag.measure.probe.layer_call import LayerCall, weight_of
+from umup_diag.measure.probe.linear_part import gain, initial_part, multiplier, rms
+from umup_diag.measure.probe.operands import Operands
+from umup_diag.measure.probe.operator_call import OperatorCall
 from umup_diag.measure.probe.outer_multiplier import first_layers, outer_multipliers
 from umup_diag.measure.probe.softmax_inputs import SoftmaxInputs
 from umup_diag.measure.probe.update_meter import Reading, UpdateMeter
@@ -57,9 +54,14 @@ class Probe:
             self._fans.setdefault(name, fans(weight, module))  # each layer of a tied weight has its
             self._counts.setdefault(name, weight.numel())
         self._layers_of = {
-            named.name: tuple(sharing[id(named.parameter)]) for named in self.tensors
+            named.name: tuple(sharing[id(named.parameter)]) or (named.name,)
+            for named in self.tensors
+        }
+        self._matrices = {
+            named.parameter: named.name for named in self.tensors if named.parameter.dim() > 1
         }
         self._calls: dict[str, list[Call]] = defaultdict(list)
+        self._passed_by: dict[str, list[Call]] = defaultdict(list)
         self._owners = {named.name: self._names[named.owner] for named in self.tensors}
         self._order: dict[str, int] = {}
         self._unfit: set[str] = set()  # layers that are not linear in their weight
@@ -87,7 +89,12 @@ class Probe:
                 )
                 hooks.callback(leave.remove)
             hooks.enter_context(SoftmaxInputs(self._see_logits))
+            hooks.enter_context(Operands(self._matrices, self._see_operand))
             yield
+        for name, calls in self._passed_by.items():
+            if name not in self._calls:  # else its layer was called, and saw the same
+                self._calls[name] = calls
+        self._passed_by = defaultdict(list)
         if self._initial_logits is None:
             self._initial_logits = {name: list(kept) for name, kept in self._logits.items()}
         else:
@@ -104,9 +111,15 @@ class Probe:
                     self._add(name, Kind.GAIN, nan)
                 continue
             self._add(name, Kind.GAIN, gain(calls, outs))
+            used = calls[-1].fans() if isinstance(calls[-1], OperatorCall) else None
+            if used is not None:  # the use of a bare parameter shows what its dimensions are
+                self._fans[name] = used
             factor = multiplier(calls[-1], outs[-1])
             if factor is not None:
                 self._add(name, Kind.MULTIPLIER, factor)
+        for named in self.tensors:
+            if isinstance(named.owner, nn.RNNBase) and named.parameter.dim() > 1:
+                self._recurrent_gain(named)
         pairs = {n: [(c.given, c.out) for c in calls] for n, calls in self._calls.items()}
         if loss.grad_fn is not None:
             kinds = (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER)
@@ -172,6 +185,12 @@ class Probe:
                     self._add(name, Kind.CARRIED_CHANGE, rms(carried))
             self._initial_outs = {}
 
+    def _recurrent_gain(self, named: NamedTensor) -> None:
+        """Of white noise, by the weight alone: torch's recurrent layers are one operator each."""
+        fan_in = named.fans.fan_in or 1
+        self._add(named.name, Kind.GAIN, rms([named.parameter]) * fan_in**0.5)
+        self._add(named.name, Kind.MULTIPLIER, 1.0)
+
     def _add(self, name: str, kind: Kind, value: float) -> None:
         self._readings.append(Reading(name, kind, value))
 
@@ -189,11 +208,15 @@ class Probe:
             self._inside.pop()
             if name not in self._layers or in_backward() or not isinstance(out, Tensor):
                 return
-            call = Call(module, args, kwargs, out)
+            call = LayerCall(module=module, args=args, kwargs=kwargs, out=out)
             if call.given is not None and call.given.numel():
                 self._calls[name].append(call)
 
         return leave
+
+    def _see_operand(self, call: OperatorCall) -> None:
+        if call.given is not None and call.given.numel():
+            self._passed_by[self._matrices[call.parameter]].append(call)
 
     def _see_logits(self, logits: Tensor, given: tuple[Tensor, ...]) -> None:
         name = self._inside[-1] if self._inside else ""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from umup_diag.measure.layers import NamedTensor
-from umup_diag.measure.probe.linear_part import Call, gain, linear_part
+from umup_diag.measure.probe.call import Call
+from umup_diag.measure.probe.linear_part import gain, linear_part
 from umup_diag.scaling.kinds import Kind
 
 _SAMPLE = 1 << 16  #: elements that are enough for a ratio
@@ -158,7 +159,7 @@ class UpdateMeter:
     def _gain(self, layer: str, change: Tensor) -> None:
         calls = self._calls.get(layer, [])
         for call in calls:
-            if len(list(call.module.parameters())) > 1:
+            if call.has_more:
                 call.constant = None  # its bias may have moved since
         parts = [linear_part(call, change) for call in calls]
         if calls and all(part is not None for part in parts):
