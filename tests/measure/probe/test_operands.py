@@ -136,3 +136,26 @@ def test_a_recurrent_weight_has_a_gain_by_itself(kind: Callable[..., nn.RNNBase]
 def test_what_a_layer_shows_is_not_shown_twice() -> None:
     found = measured(nn.Sequential(nn.Linear(N_IN, N_OUT), nn.Linear(N_OUT, 4)))
     assert sorted(name for name, kind in found if kind is Kind.GAIN) == ["0", "1"]
+
+
+def test_a_weight_used_beside_its_layer_is_two_uses_with_two_names() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(16, N_IN)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return F.linear(self.embedding(tokens), self.embedding.weight) * 0.125
+
+    found = measured(Tied(), torch.arange(12).view(2, 6))
+    assert found["embedding", Kind.MULTIPLIER] == pytest.approx(1.0)
+    assert found["embedding.weight", Kind.OUTPUT_MULTIPLIER] == pytest.approx(0.125)
+    assert found["embedding.weight", Kind.UPDATE_GAIN] > 0
+    assert ("embedding.weight", Kind.LOSS_CHANGE) not in found
+
+
+def test_a_norms_gain_is_what_it_multiplies_by() -> None:
+    model = nn.Sequential(nn.LayerNorm(N_IN), nn.Linear(N_IN, 2))
+    with torch.no_grad():
+        dict(model.named_parameters())["0.weight"].fill_(3.0)
+    assert measured(model)["0.weight", Kind.GAIN] == pytest.approx(3.0)

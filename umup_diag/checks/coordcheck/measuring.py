@@ -154,9 +154,12 @@ class Measuring:
         )
         rate = self._rate(facts, step, theory)
         descends = facts.update_rule is UpdateRule.SGD
+        passed = evidence.trend(tensor, Kind.GRADIENT_PASSED, step) if descends else None
+        is_clipped = passed is not None and abs(passed.slope) >= EDGE
         if rate is not None and descends and abs(rate[1].deviation(rate[0].slope)) < EDGE:
-            # Its rate is known exactly, and right: what may be wrong is the gradient, squared.
-            ask = replace(ask, fault=2 * SMALLEST_FAULT)
+            # Its rate is known exactly, and right: what may be wrong is the gradient, squared,
+            # unless the optimizer got another gradient than the loss's.
+            ask = ask if is_clipped else replace(ask, fault=2 * SMALLEST_FAULT)
         yield ask
         if rate is not None:
             yield replace(
@@ -168,8 +171,7 @@ class Measuring:
                 fault=SMALLEST_FAULT,
             )
         ask = replace(ask, fault=SMALLEST_FAULT)
-        passed = evidence.trend(tensor, Kind.GRADIENT_PASSED, step)
-        if passed and facts.update_rule is UpdateRule.SGD:
+        if passed:
             yield replace(
                 ask, kind=Kind.GRADIENT_PASSED, found=passed, accepted=FLAT, is_decisive=False
             )
@@ -219,12 +221,13 @@ class Measuring:
     def _layer(self, facts: Facts) -> Iterator[Question]:
         """The gain at init, constants around the layer included."""
         inner = self.evidence.trend(facts.tensor, Kind.GAIN, 0)
-        if inner is None or facts.role is None or facts.role is Role.VECTOR:
+        if inner is None or facts.role is None:
             return
         outer = self.outer(facts.tensor)
         whole_gain = inner + outer
         row = self.scheme.rows[facts.role]
-        expected = row.multiplier + row.init + (0.0 if facts.role is Role.INPUT else INDEPENDENT)
+        adds_up = facts.role not in (Role.INPUT, Role.VECTOR)
+        expected = row.multiplier + row.init + (INDEPENDENT if adds_up else 0.0)
         ask = Question(
             tensor=facts.tensor,
             kind=Kind.GAIN,

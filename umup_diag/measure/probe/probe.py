@@ -54,7 +54,9 @@ class Probe:
             self._fans.setdefault(name, fans(weight, module))  # each layer of a tied weight has its
             self._counts.setdefault(name, weight.numel())
         self._layers_of = {
-            named.name: tuple(sharing[id(named.parameter)]) or (named.name,)
+            named.name: tuple(
+                dict.fromkeys((*sharing[id(named.parameter)], named.name, f"{named.name}.weight"))
+            )
             for named in self.tensors
         }
         self._matrices = {
@@ -92,8 +94,8 @@ class Probe:
             hooks.enter_context(Operands(self._matrices, self._see_operand))
             yield
         for name, calls in self._passed_by.items():
-            if name not in self._calls:  # else its layer was called, and saw the same
-                self._calls[name] = calls
+            # Used by its layer and again beside it, as a tied readout is: two uses, two names.
+            self._calls[f"{name}.weight" if name in self._calls else name] = calls
         self._passed_by = defaultdict(list)
         if self._initial_logits is None:
             self._initial_logits = {name: list(kept) for name, kept in self._logits.items()}
@@ -111,15 +113,14 @@ class Probe:
                     self._add(name, Kind.GAIN, nan)
                 continue
             self._add(name, Kind.GAIN, gain(calls, outs))
-            used = calls[-1].fans() if isinstance(calls[-1], OperatorCall) else None
-            if used is not None:  # the use of a bare parameter shows what its dimensions are
-                self._fans[name] = used
+            if isinstance(calls[-1], OperatorCall):  # its use shows what its dimensions are
+                self._counts[name] = calls[-1].weight.numel()
+                self._fans[name] = calls[-1].fans() or fans(calls[-1].weight, self.model)
             factor = multiplier(calls[-1], outs[-1])
             if factor is not None:
                 self._add(name, Kind.MULTIPLIER, factor)
         for named in self.tensors:
-            if isinstance(named.owner, nn.RNNBase) and named.parameter.dim() > 1:
-                self._recurrent_gain(named)
+            self._gain_by_itself(named)
         pairs = {n: [(c.given, c.out) for c in calls] for n, calls in self._calls.items()}
         if loss.grad_fn is not None:
             kinds = (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER)
@@ -185,11 +186,15 @@ class Probe:
                     self._add(name, Kind.CARRIED_CHANGE, rms(carried))
             self._initial_outs = {}
 
-    def _recurrent_gain(self, named: NamedTensor) -> None:
-        """Of white noise, by the weight alone: torch's recurrent layers are one operator each."""
-        fan_in = named.fans.fan_in or 1
-        self._add(named.name, Kind.GAIN, rms([named.parameter]) * fan_in**0.5)
-        self._add(named.name, Kind.MULTIPLIER, 1.0)
+    def _gain_by_itself(self, named: NamedTensor) -> None:
+        """Of what is no layer of its own: a norm's gain, and a recurrent matrix on white noise."""
+        weight = named.parameter.detach()
+        if weight.dim() > 1 and isinstance(named.owner, nn.RNNBase):
+            fan_in = named.fans.fan_in or 1
+            self._add(named.name, Kind.GAIN, rms([weight]) * fan_in**0.5)
+            self._add(named.name, Kind.MULTIPLIER, 1.0)
+        elif weight.dim() == 1 and named.owner._parameters.get("weight") is named.parameter:
+            self._add(named.name, Kind.GAIN, rms([weight]))
 
     def _add(self, name: str, kind: Kind, value: float) -> None:
         self._readings.append(Reading(name, kind, value))
@@ -215,7 +220,9 @@ class Probe:
         return leave
 
     def _see_operand(self, call: OperatorCall) -> None:
-        if call.given is not None and call.given.numel():
+        inside = self._layers.get(self._inside[-1]) if self._inside else None
+        is_its_layers = inside is not None and weight_of(inside) is call.parameter
+        if not is_its_layers and call.given is not None and call.given.numel():
             self._passed_by[self._matrices[call.parameter]].append(call)
 
     def _see_logits(self, logits: Tensor, given: tuple[Tensor, ...]) -> None:
