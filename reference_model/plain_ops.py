@@ -1,4 +1,4 @@
-"""The ops of a plain Llama, with autograd's own gradients: for SP, NTK, µP and Depth-µP.
+"""The ops of a plain Llama, with autograd's own gradients.
 
 Same names and signatures as `reference_model.unit_ops`; a scheme says which of the two a model
 uses. Shapes: B batch, T time, H heads, K head dimension, V vocabulary.
@@ -20,6 +20,16 @@ def linear(x: Tensor, weight: Tensor, *, multiplier: float) -> Tensor:
 
 
 readout = linear
+
+
+def shift(x: Tensor, bias: Tensor) -> Tensor:
+    """x plus `bias` along the last dimension."""
+    return x + bias
+
+
+def gain(x: Tensor, weight: Tensor) -> Tensor:
+    """x times `weight` along the last dimension."""
+    return x * weight
 
 
 def attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, multiplier: float) -> Tensor:

@@ -49,6 +49,8 @@ class ResidualShape:
     Attributes:
         layers: transformer layers.
         base_layers: those at which a relative rule is neutral.
+        branch: power of depth in a branch's weight.
+        tau: share of the stream's variance that a branch takes, where that is fixed.
         alpha: α_residual.
         attn_ratio: α_residual-attn-ratio, attention's contribution over the FFN's.
         meaning: of `alpha`.
@@ -56,6 +58,8 @@ class ResidualShape:
 
     layers: int
     base_layers: int | None = None
+    branch: float = 0.0
+    tau: float = 0.4
     alpha: float = 1.0
     attn_ratio: float = 1.0
     meaning: ResidualMeaning = ResidualMeaning.TOTAL
@@ -68,14 +72,17 @@ class ResidualShape:
 
 
 def _sum(shape: ResidualShape) -> list[ResidualWeights]:
-    """Plain pre-norm: every branch at its α̂, the stream growing as it will."""
-    return [ResidualWeights(alpha, 1.0) for alpha in shape.alphas * shape.layers]
+    """Plain pre-norm: every branch at its α̂ times the scheme's power of depth."""
+    factor = (shape.layers / (shape.base_layers or 1)) ** shape.branch
+    return [ResidualWeights(alpha * factor, 1.0) for alpha in shape.alphas * shape.layers]
 
 
-def _depth_mup(shape: ResidualShape) -> list[ResidualWeights]:
-    """Tensor Programs VI: branches at √(base depth/depth)."""
-    factor = sqrt((shape.base_layers or 1) / shape.layers)
-    return [ResidualWeights(weights.branch * factor, 1.0) for weights in _sum(shape)]
+def _fixed(shape: ResidualShape) -> list[ResidualWeights]:
+    """µnit Scaling: one τ in every layer, so that the last branches weigh most.
+
+    The paper finds smaller values better in deeper models and gives no rule for them.
+    """
+    return [ResidualWeights(sqrt(shape.tau), sqrt(1 - shape.tau))] * (2 * shape.layers)
 
 
 def _unit(shape: ResidualShape) -> list[ResidualWeights]:
@@ -101,6 +108,6 @@ def _unit(shape: ResidualShape) -> list[ResidualWeights]:
 #: rule → the weights of each sub-layer, attention first.
 RESIDUAL_RULES: Mapping[str, Callable[[ResidualShape], list[ResidualWeights]]] = {
     "sum": _sum,
-    "depth_mup": _depth_mup,
+    "fixed": _fixed,
     "unit": _unit,
 }

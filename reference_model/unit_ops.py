@@ -68,6 +68,16 @@ def readout(x: Tensor, weight: Tensor, *, multiplier: float) -> Tensor:
     return scale(F.linear(x, weight), forward=multiplier)
 
 
+def shift(x: Tensor, bias: Tensor) -> Tensor:
+    """x plus `bias` along the last dimension; a bias's gradient sums over all tokens."""
+    return x + scale(bias, backward=_tokens(x) ** -0.5)
+
+
+def gain(x: Tensor, weight: Tensor) -> Tensor:
+    """x times `weight` along the last dimension; a gain's gradient sums over all tokens."""
+    return x * scale(weight, backward=_tokens(x) ** -0.5)
+
+
 def attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, multiplier: float) -> Tensor:
     """Causal softmax(multiplier · q kᵀ) v over its scale at init, forward and backward.
 

@@ -95,9 +95,14 @@ BAD = [
     (["--widths", "100,200"], "width 100 is not a multiple of the head size 64"),
     (["--steps", "0"], "0 is not in the range x>=1"),
     (["--seeds", "0"], "0 is not in the range x>=1"),
-    (["--optimizer", "muon"], "no optimizer 'muon'; there are adam, adamw, sgd"),
+    (["--optimizer", "adm"], "no optimizer 'adm'; there are adam, adamw, sgd"),
     (["--target", "mump"], "no scheme 'mump'"),
     (["--lr", "0"], "0.0 is not in the range x>0"),
+    (["--build", "depth"], "'depth' is not like depth=8"),
+    (["--build", "heads=3"], "raised ValueError: there is no 'heads'; there are head_dim"),
+    (["--weight-decay", "-1"], "-1.0 is not in the range x>=0"),
+    (["--weight-decay", "0.1", "--optimizer", "adam"], "use --optimizer adamw"),
+    (["--model", "mymodel", "--optimizer", "muon"], "by use_muon = True or False"),
     (["--text", "missing.txt"], "cannot read the text missing.txt: No such file"),
     (["--text", "empty.txt"], "the text empty.txt is empty"),
     (["--text", "short.txt"], "has 3 bytes, but a sequence takes 9"),
@@ -128,6 +133,23 @@ def test_a_users_model_from_the_working_directory(here: Path) -> None:
     assert {path.name for path in out.iterdir()} == set(FILES)
     page = (out / "report.html").read_text()
     assert not [url for url in ("http:", "https:", "//cdn") if url in page]
+
+
+def test_options_of_build_and_a_weight_decay(here: Path) -> None:
+    words = ["--build", "depth=1", "--build", "head_dim=16", "--build", "weight_decay_rule=lr-free"]
+    done = run(here, "coordcheck", *SMALL, *words, "--optimizer", "adamw", "--weight-decay", "0.01")
+    assert done.exit_code in (0, 1, 3), done.err
+    result = json.loads((here / "reports/coordcheck/result.json").read_text())
+    assert result["settings"]["build"] == {
+        "depth": 1,
+        "head_dim": 16,
+        "weight_decay_rule": "lr-free",
+    }
+    tensors = {finding["tensor"] for finding in result["findings"]}
+    assert {"layers.0.ffn.up"} == {name for name in tensors if name.endswith("ffn.up")}
+    decays = [f["slope"] for f in result["findings"] if f["kind"] == "weight_decay"]
+    assert decays
+    assert max(decays) < -0.9  # lr·λ falls as 1/width
 
 
 def test_a_model_whose_readout_is_its_embedding(here: Path) -> None:

@@ -2,6 +2,7 @@ import copy
 import pickle
 from dataclasses import replace
 from math import sqrt
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from reference_model.llama import Embedding, HyperParameters, Layer, Linear, Llama, LlamaConfig
 from reference_model.residual import ResidualMeaning
-from umup_diag.scaling.schemes import MUP, SCHEMES, UMUP, Scheme
+from umup_diag.scaling.schemes import MUNIT, MUP, SCHEMES, UMUP, Scheme
 
 
 def rms(x: Tensor) -> float:
@@ -136,11 +137,12 @@ def test_average_meaning_asks_for_root_two_more() -> None:
 
 def test_umup_residuals_compute_the_same_function_as_a_plain_stream() -> None:
     """Lemma C.1: unit variance throughout is a change of bookkeeping, not of the function."""
-    plain_stream = replace(UMUP, residual="depth_mup", base_depth=None)
+    plain_stream = replace(UMUP, residual="sum")
     torch.manual_seed(0)
     ours = Llama(LlamaConfig(width=128, depth=8)).double()
     torch.manual_seed(0)
-    # branch = √(1/layers) and L = 2 · layers: α_residual = √½ on the unit side is the plain 1.
+    # branch = √(1/layers), there being no base depth, and L = 2 · layers: α_residual = √½ on the
+    # unit side is the plain 1.
     plain = Llama(LlamaConfig(width=128, depth=8, scheme=plain_stream)).double()
     hp = HyperParameters(residual_meaning=ResidualMeaning.AVERAGE)
     torch.manual_seed(0)
@@ -153,3 +155,105 @@ def test_umup_residuals_compute_the_same_function_as_a_plain_stream() -> None:
 def test_attention_is_scaled_by_the_schemes_power_of_the_head_dimension() -> None:
     config = LlamaConfig(width=128, head_dim=16, scheme=MUP)
     assert layer(Llama(config), 0).attention.multiplier == 1 / 16
+
+
+def build(scheme: Scheme = MUP, **options: Any) -> Llama:
+    return Llama(LlamaConfig(width=128, head_dim=16, scheme=scheme, **options))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)
+@pytest.mark.parametrize(
+    "options",
+    [{"gains": True}, {"biases": True}, {"tied": True}, {"kv_repeat": 4}, {"zero_readout": True}],
+    ids=lambda options: next(iter(options)),
+)
+def test_every_shape_trains_every_parameter(scheme: Scheme, options: dict[str, Any]) -> None:
+    model = build(scheme, **options)
+    model.loss(torch.randint(256, (2, 9))).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all(), name
+    scaled = [each.parameter for each in model.scaled()]
+    assert len(scaled) == len(set(scaled))
+    assert set(scaled) == set(model.parameters())
+
+
+def test_gains_and_biases_change_nothing_at_init() -> None:
+    tokens = torch.randint(256, (2, 8))
+    outputs = []
+    for extra in (False, True):
+        torch.manual_seed(0)
+        outputs.append(build(gains=extra, biases=extra)(tokens))
+    assert torch.equal(*outputs)
+
+
+def test_a_gains_gradient_is_unit_scaled() -> None:
+    """A gain sums as many terms as there are tokens, like a weight."""
+    model = build(UMUP, gains=True)
+    model.loss(torch.randint(256, (64, 9))).backward()
+    gain = layer(model, 0).ffn_norm.gain
+    assert gain is not None
+    assert gain.grad is not None
+    assert 1 / 4 < rms(gain.grad) < 4
+
+
+def test_a_tied_readout_computes_logits_of_an_untied_ones_size() -> None:
+    tokens = torch.randint(256, (4, 16))
+    for scheme in SCHEMES.values():
+        untied, tied = build(scheme)(tokens), build(scheme, tied=True)
+        assert tied.head.weight is tied.embedding.weight
+        # tokens are logits of their own: with tied weights each says itself
+        others = tied(tokens).scatter(-1, tokens[..., None], 0.0)
+        assert rms(others) == pytest.approx(rms(untied), rel=0.25)
+
+
+def test_shared_keys_and_values_are_those_of_a_model_that_repeats_them() -> None:
+    torch.manual_seed(0)
+    shared, full = build(kv_repeat=2), build()
+    full.load_state_dict(
+        shared.state_dict()
+        | {
+            name: full.state_dict()[name]
+            for name in full.state_dict()
+            if name.endswith((".k.weight", ".v.weight"))
+        }
+    )
+    with torch.no_grad():
+        for a, b in zip(shared.layers, full.layers, strict=True):
+            for part in ("k", "v"):
+                heads = a.get_parameter(f"attention.{part}.weight").unflatten(0, (-1, 16))
+                repeated = heads.repeat_interleave(2, dim=0).flatten(0, 1)
+                b.get_parameter(f"attention.{part}.weight").copy_(repeated)
+    tokens = torch.randint(256, (2, 8))
+    torch.testing.assert_close(shared(tokens), full(tokens))
+
+
+def test_sigma_and_alpha_multiply_init_and_embedding() -> None:
+    hp = HyperParameters(sigma_init=2.0, alpha_emb=3.0)
+    model = build(hyperparameters=hp)
+    assert rms(model.embedding.weight) == pytest.approx(2, rel=0.02)
+    q = layer(model, 0).attention.q
+    assert rms(q.weight) == pytest.approx(2 * q.scales.init_std, rel=0.02)
+    assert rms(model.embedding(torch.arange(256))) == pytest.approx(6, rel=0.02)
+
+
+def test_a_branch_of_unit_scaling_keeps_the_streams_variance() -> None:
+    streams: list[float] = []
+    model = build(MUNIT, depth=8)
+    for each in model.layers:
+        each.register_forward_hook(lambda _, __, out: streams.append(rms(out)))
+    model(torch.randint(256, (8, 8)))
+    assert streams == pytest.approx([1.0] * 8, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kv_repeat": 3}, "kv_repeat 3 does not divide the 8 heads"),
+        ({"depth": 0}, "depth 0 is less than 1"),
+        ({"tied": True, "zero_readout": True}, "cannot start at zero"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(**options)

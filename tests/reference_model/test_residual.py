@@ -74,8 +74,16 @@ def test_average_meaning_is_the_unit_scaling_library(alpha: float, ratio: float)
         assert weights.branch / weights.skip == pytest.approx(tau)
 
 
-def test_depth_mup_is_neutral_at_its_base() -> None:
-    (attn, ffn, *_) = RESIDUAL_RULES["depth_mup"](ResidualShape(layers=2, base_layers=2))
+@pytest.mark.parametrize(("branch", "deep"), [(0.0, 1.0), (-0.5, 1 / 2), (-1.0, 1 / 4)])
+def test_a_relative_rule_is_neutral_at_its_base(branch: float, deep: float) -> None:
+    rule = RESIDUAL_RULES["sum"]
+    (attn, ffn, *_) = rule(ResidualShape(layers=2, base_layers=2, branch=branch))
     assert [attn.branch, ffn.branch, attn.skip] == pytest.approx([1, 1, 1])
-    deep = RESIDUAL_RULES["depth_mup"](ResidualShape(layers=8, base_layers=2))
-    assert deep[0].branch == pytest.approx(1 / 2)
+    (first, *_) = rule(ResidualShape(layers=8, base_layers=2, branch=branch))
+    assert first.branch == pytest.approx(deep)
+
+
+def test_a_fixed_share_is_of_the_streams_variance() -> None:
+    for weights in RESIDUAL_RULES["fixed"](ResidualShape(layers=4, tau=0.3)):
+        assert weights.branch**2 == pytest.approx(0.3)
+        assert weights.branch**2 + weights.skip**2 == pytest.approx(1)

@@ -1,14 +1,16 @@
 """A setting is declared once: its type, bounds and default hold wherever it is given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from umup_diag.checks import CHECKS
 from umup_diag.errors import InputError
 from umup_diag.settings.option import REQUIRED, Settings, option, settings_of
-from umup_diag.settings.values import WIDTHS
+from umup_diag.settings.values import WIDTHS, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,7 @@ class Some(Settings):
     names: tuple[str, ...] = option("Names.", default=())
     file: Path | None = option("File.", default=None)
     exact: bool = option("Exactly.", default=False)
+    build: Mapping[str, Any] = option("Arguments.", default={}, type=Table())
 
 
 def test_defaults_are_converted_like_anything_else() -> None:
@@ -48,6 +51,34 @@ def test_what_is_encoded_is_decoded() -> None:
 def test_what_is_wrong_is_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Some(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=8", 8),
+        ("a=0.5", 0.5),
+        ("a=true", True),
+        ("a=[1, 2]", [1, 2]),
+        ("a=lr-free", "lr-free"),
+        ("a=x=y", "x=y"),
+    ],
+)
+def test_an_entry_of_a_table_is_written_as_in_toml(text: str, value: object) -> None:
+    assert Table().parse(text) == {"a": value}
+    assert Some(build=(Table().parse(text), {"b": 1})).build == {"a": value, "b": 1}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=3", "1a=3"])
+def test_what_is_no_entry_of_a_table(text: str) -> None:
+    with pytest.raises(ValueError, match="is not like depth=8"):
+        Table().parse(text)
+
+
+def test_a_table_is_written_as_it_is_read() -> None:
+    table = {"depth": 8, "tied": True, "rule": "lr-free", "alpha": 0.5}
+    entries = map(Table().parse, Table.words(table))
+    assert Table().convert(tuple(entries)) == table
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -9,7 +9,7 @@ import click
 from umup_diag.errors import InputError
 from umup_diag.settings.option import REQUIRED, Setting, Settings, Where, settings_of
 from umup_diag.settings.shared import RunSettings
-from umup_diag.settings.values import FilePath, Flag, Number, Several, Text, ValueType, Whole
+from umup_diag.settings.values import FilePath, Flag, Number, Several, Table, Text, ValueType, Whole
 
 S = TypeVar("S", bound=Settings)
 _REST = "rest"  #: the argument that takes what follows an option with `takes_rest`
@@ -100,7 +100,7 @@ def output_options(out: str) -> list[click.Parameter]:
 
 def _parameter(setting: Setting) -> click.Parameter:
     option, kind = setting.option, setting.type
-    several = isinstance(kind, Several)
+    several = isinstance(kind, Several | Table)
     if option.is_argument:
         return click.Argument(
             [setting.name], type=_type(setting), nargs=-1 if several else 1, required=True

@@ -64,7 +64,9 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
     device = environment.device(settings.device)
     subject = Subject.load(settings.model, build=settings.build)
     corpus = Corpus.load(settings.text)
-    optimizer_name, lr = subject.choose_optimizer(settings.optimizer, settings.lr)
+    optimizer_name, lr = subject.choose_optimizer(
+        settings.optimizer, settings.lr, settings.weight_decay
+    )
     settings = replace(settings, optimizer=optimizer_name, lr=lr)
     torch.manual_seed(settings.seed)
     model = subject.model(settings.width).to(device)
@@ -151,7 +153,12 @@ def _optimizer(
         assert subject.optimizer is not None
         return subject.optimizer(model)
     assert settings.lr is not None
-    groups = subject.groups(model, optimizer=settings.optimizer, lr=settings.lr)
+    groups = subject.groups(
+        model,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+    )
     return optimizers.get(settings.optimizer).build(groups)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -44,7 +45,8 @@ class Subject:
         batches: ``batches(*, batch_size, seq_len, seed)``, an iterable of batches; None for text
             read as bytes.
         parameter_groups: ``parameter_groups(model, *, optimizer, lr)``, groups for an optimizer of
-            that name; None for one group.
+            that name; None for one group. It gets ``weight_decay`` besides, where that is asked
+            for.
         optimizer: ``optimizer(model) -> torch.optim.Optimizer``, the default optimizer; None for
             Adam.
         learning_rates: optimizer name → default learning rate.
@@ -124,7 +126,7 @@ class Subject:
         raise InputError(f"--model {self.name}: batches(...) gave no batch.")
 
     def choose_optimizer(
-        self, name: str | None, lr: float | None
+        self, name: str | None, lr: float | None, weight_decay: float | None = None
     ) -> tuple[str | None, float | None]:
         """An optimizer's name and learning rate, with defaults for what is None.
 
@@ -132,25 +134,45 @@ class Subject:
             None and None for the subject's own optimizer, which sets its own rate.
 
         Raises:
-            InputError: for an unknown optimizer, or a learning rate for the subject's own.
+            InputError: for an unknown optimizer, or for a learning rate or a weight decay for the
+                subject's own.
         """
         if name is None and self.optimizer is not None:
-            if lr is not None:
-                raise InputError(
-                    f"--lr needs --optimizer: {self.name} brings its own optimizer(model), which "
-                    "sets its own."
-                )
+            for flag, given in (("--lr", lr), ("--weight-decay", weight_decay)):
+                if given is not None:
+                    raise InputError(
+                        f"{flag} needs --optimizer: {self.name} brings its own optimizer(model), "
+                        "which sets its own."
+                    )
             return None, None
         name = "adam" if name is None else name
         default = self.learning_rates.get(name, optimizers.get(name).default_lr)
         return name, default if lr is None else lr
 
-    def groups(self, model: nn.Module, *, optimizer: str, lr: float) -> list[dict[str, Any]]:
-        """Parameter groups for an optimizer of that name."""
+    def groups(
+        self, model: nn.Module, *, optimizer: str, lr: float, weight_decay: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Parameter groups for an optimizer of that name.
+
+        Raises:
+            InputError: for a weight decay that the optimizer or the subject's groups do not know.
+        """
+        decay = {} if weight_decay is None else {"weight_decay": weight_decay}
+        if decay and not optimizers.get(optimizer).decays:
+            raise InputError(
+                f"--weight-decay: {optimizer} adds it to the gradient and rescales it with it; use "
+                "--optimizer adamw."
+            )
         if self.parameter_groups is not None:
-            return self.parameter_groups(model, optimizer=optimizer, lr=lr)
+            takes = signature(self.parameter_groups).parameters
+            takes_any = any(each.kind is each.VAR_KEYWORD for each in takes.values())
+            if decay and "weight_decay" not in takes and not takes_any:
+                raise InputError(
+                    f"--weight-decay: parameter_groups(...) of {self.name} takes no weight_decay."
+                )
+            return self.parameter_groups(model, optimizer=optimizer, lr=lr, **decay)
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return [{"params": parameters, "lr": lr}]
+        return [{"params": parameters, "lr": lr, **decay}]
 
 
 def _import(name: str) -> ModuleType:

@@ -33,6 +33,7 @@ class Schedule:
         steps: updates.
         optimizer: a name of `umup_diag.scaling.optimizers`; None for the subject's own.
         lr: learning rate of a named optimizer; None for the subject's own.
+        weight_decay: of a named optimizer; None for none.
         batch_size: sequences in the batch.
         seq_len: tokens in a sequence.
         record: whether to measure; False trains the same steps bare, for comparison.
@@ -45,6 +46,7 @@ class Schedule:
     batch_size: int
     seq_len: int
     record: bool = True
+    weight_decay: float | None = None
     kinds: Collection[Kind] = ()
 
 
@@ -139,7 +141,13 @@ def updater(subject: Subject, schedule: Schedule, model: nn.Module) -> Update:
     assert schedule.lr is not None
     spec = optimizers.get(schedule.optimizer)
     single: dict[Tensor, torch.optim.Optimizer] = {}
-    for group in subject.groups(model, optimizer=schedule.optimizer, lr=schedule.lr):
+    groups = subject.groups(
+        model,
+        optimizer=schedule.optimizer,
+        lr=schedule.lr,
+        weight_decay=schedule.weight_decay,
+    )
+    for group in groups:
         for parameter in group["params"]:
             single[parameter] = spec.build([{**group, "params": [parameter]}])
     return _step_in_backward(single, trainable)

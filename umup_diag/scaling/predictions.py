@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import Exponents, Scheme, UpdateRule
+from umup_diag.scaling.scheme import Exponents, Scheme
+from umup_diag.scaling.update_rules import RULES, UpdateRule
 
 INDEPENDENT, ALIGNED = 0.5, 1.0  # what a sum over width adds to a slope
 
@@ -107,10 +108,26 @@ class WidthTheory:
         return incoming + self._row(role).backward_weight
 
     def _update(self, role: Role) -> Prediction:
-        lr = self._row(role).lr(self.update_rule)
-        if self.update_rule is UpdateRule.SGD:
+        """RMS of its entries: the rate, times what the rule makes of the gradient."""
+        lr = self._row(role).lr(self._rule(role))
+        size = RULES[self._rule(role)]
+        if size.gradient:
             return self._weight_grad(role) + lr
-        return Prediction.of(lr)
+        return Prediction.of(lr + size.rms[role])
+
+    def _rule(self, role: Role) -> UpdateRule:
+        """Muon and its like train hidden matrices, and Adam the rest, as is usual."""
+        is_matrix = role is Role.HIDDEN or self.update_rule is UpdateRule.SGD
+        return self.update_rule if is_matrix else UpdateRule.ADAM
+
+    def _aligned(self, role: Role) -> float:
+        """What a layer's sum over its inputs adds to its update's RMS: those are aligned.
+
+        An orthogonalised update is of full rank: its entries are smaller by √width than those of
+        an update of rank one that does as much.
+        """
+        rule = RULES[self._rule(role)]
+        return rule.norm[role] - rule.rms[role]
 
     def output_change(self, role: Role) -> Prediction:
         """Slope of ΔA after the first updates, while they are small.
@@ -124,7 +141,7 @@ class WidthTheory:
         embedding = self._row(Role.INPUT).multiplier + self._update(Role.INPUT).slope
         if role is Role.INPUT:
             return Prediction.of(embedding)
-        own = row.multiplier + update + ALIGNED
+        own = row.multiplier + update + self._aligned(role)
         if role is Role.HIDDEN:
             return Prediction.of(own, embedding)
         hidden = self.output_change(Role.HIDDEN).slope

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umup_diag.settings.option import Option, Settings, Where, option
+from umup_diag.settings.option import Option, Settings, option
 from umup_diag.settings.values import Table
 
 MODEL = Option(
@@ -14,10 +14,10 @@ MODEL = Option(
     metavar="PKG.MOD[:ATTR]",
 )
 BUILD = Option(
-    help="Keyword arguments of build besides the width.",
+    help="Keyword argument of build besides the width, as in depth=8; again for more.",
     default={},
     type=Table(),
-    where=Where.PLAN,
+    metavar="NAME=VALUE",
 )
 TEXT = Option(
     help="A file to read as bytes.",
@@ -25,7 +25,7 @@ TEXT = Option(
     default_text="Python's manual",
 )
 OPTIMIZER = Option(
-    help="adam, adamw or sgd.",
+    help="adam, adamw, sgd, muon or muon-kimi.",
     default=None,
     default_text="the model's own, else adam",
     metavar="NAME",
@@ -36,6 +36,12 @@ LR = Option(
     default_text="the model's, small",
     at_least=0,
     is_open=True,
+)
+WEIGHT_DECAY = Option(
+    help="Weight decay of a named optimizer, before the model's own rule for it.",
+    default=None,
+    default_text="none",
+    at_least=0,
 )
 STEPS = Option(help="Updates.", default=400, at_least=1)
 SEEDS = Option(help="Runs at each width; the intervals come from them.", default=5, at_least=1)
@@ -61,6 +67,7 @@ class TrainingRunSettings(RunSettings):
     every: int = option("Record every so many steps.", default=10, at_least=1)
     optimizer: str | None = OPTIMIZER.field()
     lr: float | None = LR.field()
+    weight_decay: float | None = WEIGHT_DECAY.field()
     warmup: int = option("Updates over which the rate rises.", default=0, at_least=0)
     decay: bool = option("Let the rate fall by a cosine to a tenth.", default=False)
     batch_size: int = BATCH_SIZE.field(default=8)

@@ -1,6 +1,7 @@
 """The types of settings: from text on a command line, and from a value in TOML or in Python."""
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -141,17 +142,35 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of TOML, or a mapping."""
+    """A table of TOML, or a mapping; on a command line, ``name=value`` again and again."""
 
-    def parse(self, text: str) -> Any:
-        """There is no such option."""
-        raise ValueError(f"{text!r}: a table is written in a plan")
+    name = "name=value"
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """One entry: its value is as in TOML (``8``, ``0.5``, ``true``), else a bare word."""
+        name, equals, written = text.partition("=")
+        if not (name.isidentifier() and equals and written):
+            raise ValueError(f"{text!r} is not like depth=8.")
+        try:
+            return {name: tomllib.loads(f"value = {written}")["value"]}
+        except tomllib.TOMLDecodeError:
+            return {name: written}
 
     def convert(self, value: Any) -> dict[str, Any]:
-        """A copy."""
+        """A copy, or what several entries make together."""
+        if isinstance(value, tuple):
+            return {name: one for entry in value for name, one in self.convert(entry).items()}
         if not isinstance(value, dict):
             raise ValueError("write a table, as in build = {depth = 8}")
         return dict(value)
+
+    @staticmethod
+    def words(value: Mapping[str, Any]) -> list[str]:
+        """The entries as `parse` reads them."""
+        plain = {True: "true", False: "false"}
+        return [
+            f"{name}={plain[one] if isinstance(one, bool) else one}" for name, one in value.items()
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

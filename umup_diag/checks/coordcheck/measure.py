@@ -38,7 +38,7 @@ def resolve(settings: CoordcheckSettings) -> CoordcheckSettings:
 
 def complete(settings: CoordcheckSettings, subject: Subject) -> CoordcheckSettings:
     """The same for a subject at hand: `settings.model` is but its name."""
-    optimizer, lr = subject.choose_optimizer(settings.optimizer, settings.lr)
+    optimizer, lr = subject.choose_optimizer(settings.optimizer, settings.lr, settings.weight_decay)
     target = schemes.get(settings.target or subject.target).name
     return replace(settings, optimizer=optimizer, lr=lr, target=target)
 
@@ -104,6 +104,7 @@ def sweep(
         steps=settings.steps,
         optimizer=settings.optimizer,
         lr=settings.lr,
+        weight_decay=settings.weight_decay,
         batch_size=settings.batch_size,
         seq_len=settings.seq_len,
         kinds=kinds,

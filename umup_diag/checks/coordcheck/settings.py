@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umup_diag.scaling.schemes import SCHEMES
 from umup_diag.settings import shared
 from umup_diag.settings.option import option, settings_of
 from umup_diag.settings.shared import RunSettings
-from umup_diag.settings.values import WIDTHS, Whole
+from umup_diag.settings.values import WIDTHS, Table, Whole
 
+_NAMES = list(SCHEMES)
+SCHEME_NAMES = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 AUTO = "auto"
 LOOKS = (5, 10, 20, 40)  #: seeds after which `--seeds auto` looks whether the verdict is settled
 FULL_SPAN = 8  #: widths beyond so many times the narrowest get fewer seeds
@@ -45,13 +48,14 @@ class CoordcheckSettings(RunSettings):
         "128..4096 doubles; 128,192,256 is the list.", default="128..1024", type=WIDTHS
     )
     target: str | None = option(
-        "Hold the model to the slopes of sp, ntk, mup, depth_mup or umup.",
+        f"Hold the model to the slopes of {SCHEME_NAMES}.",
         default=None,
         default_text="the model's own target, else mup",
         metavar="SCHEME",
     )
     optimizer: str | None = shared.OPTIMIZER.field()
     lr: float | None = shared.LR.field()
+    weight_decay: float | None = shared.WEIGHT_DECAY.field()
     steps: int = shared.STEPS.field(default=3, help="Updates before changes are measured.")
     seeds: int | str = shared.SEEDS.field(
         type=SeedCount(),
@@ -91,7 +95,10 @@ class CoordcheckSettings(RunSettings):
         for setting in settings_of(type(self)):
             value = getattr(self, setting.name)
             is_usual = value is None or value == getattr(usual, setting.name)
-            if is_usual or setting.name in ("device", "build"):  # a plan alone has `build`
+            if is_usual or setting.name == "device":
+                continue
+            if isinstance(value, dict):
+                words += [f"{setting.flag} {shlex.quote(entry)}" for entry in Table.words(value)]
                 continue
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += [setting.flag, shlex.quote(text)]
