@@ -35,8 +35,7 @@ def runs(settings: CoordcheckSettings) -> list[list[Frame]]:
     cpu = torch.device("cpu")
     return [
         list(train(subject, corpus, schedule, width=width, seed=seed, stream=seed, device=cpu))
-        for width in settings.widths
-        for seed in range(settings.seeds)
+        for width, seed in settings.points(settings.looks[-1])
     ]
 
 
