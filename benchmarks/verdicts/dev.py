@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.verdicts import healthy, planted, real
+from benchmarks.verdicts import healthy, mup_package, planted, real
 from benchmarks.verdicts.case import Case
 
 
@@ -11,3 +11,4 @@ def cases() -> Iterator[Case]:
     yield from healthy.cases()
     yield from planted.cases()
     yield from real.cases()
+    yield from mup_package.cases()

@@ -11,9 +11,9 @@ ROWS, TABLES = 50, 3
 
 
 def _directions(outputs: int) -> Tensor:
-    return (
-        torch.randn(FEATURES, outputs, generator=torch.Generator().manual_seed(0)) / FEATURES**0.5
-    )
+    random = torch.Generator().manual_seed(0)
+    directions: Tensor = torch.randn(FEATURES, outputs, generator=random) / FEATURES**0.5
+    return directions
 
 
 def captioned_vectors(

@@ -22,7 +22,10 @@ SMALL_HEAD = {"head": 0.25}
 
 
 class Retention(nn.Module):
-    """RetNet's: no softmax, a fixed decay a head, each head normed, a gate."""
+    """RetNet's: no softmax, a fixed decay a head, a norm, a gate.
+
+    The norm is over all heads: over one alone the first position is a sign, of unbounded slope.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -40,7 +43,7 @@ class Retention(nn.Module):
         age = place[:, None] - place
         keep = torch.where(age >= 0, self.decay[:, None, None] ** age.clamp(min=0), 0.0)  # type: ignore[index]
         mixed = (q @ k.mT * self.scale * keep) @ v
-        mixed = F.rms_norm(mixed, (HEAD_DIM,), eps=1e-5).transpose(1, 2).flatten(2)
+        mixed = F.rms_norm(mixed.transpose(1, 2).flatten(2), x_BTD.shape[-1:], eps=1e-5)
         y: Tensor = self.out(F.silu(self.gate(x_BTD)) * mixed)
         return y
 

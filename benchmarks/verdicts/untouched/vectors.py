@@ -111,17 +111,16 @@ def contrastive_loss(model: TwoTowers, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class VAE(nn.Module):
-    """A code of eight numbers, drawn around what the encoder says."""
+    """A code of half the width, drawn around what the encoder says."""
 
-    CODE = 8
     loss_multiplier = 1.0
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
         self.encode_1, self.encode_2 = Linear(FEATURES, width), Linear(width, width)
-        self.mean, self.log_variance = Linear(width, self.CODE), Linear(width, self.CODE)
-        self.decode_1, self.decode_2 = Linear(self.CODE, width), Linear(width, width)
+        self.mean, self.log_variance = Linear(width, width // 2), Linear(width, width // 2)
+        self.decode_1, self.decode_2 = Linear(width // 2, width), Linear(width, width)
         self.head = Linear(width, FEATURES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,7 +136,8 @@ def evidence_loss(model: VAE, x: Tensor) -> Tensor:
     """Squared error of the reconstruction and the divergence of the code from a unit normal."""
     out, mean, log_variance = model(x)
     divergence = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
-    return (out * model.loss_multiplier - x).square().mean() + divergence / 10
+    result: Tensor = (out * model.loss_multiplier - x).square().mean() + divergence / 10
+    return result
 
 
 _RELU = {"*_1": 2**0.5, "*_2": 2**0.5}
@@ -149,6 +149,9 @@ DLRM_FAMILY = Family(
     batches=clicks,
     sizes={**SMALL_HEAD, "tables.*": ROWS**0.5, "bottom_1": 2**0.5, "top": 2**0.5},
     layout={"tables.*": (1, (0,))},
+    expected={"tables.*": (-1.3, 0.3)},
+    why="only the products by pairs reach the tables, and what comes back to those from above is a "
+    "sum over the width that is not aligned at init: n^-½ too small, twice under SGD",
 )
 TWO_TOWERS = Family(
     name="two-towers",
@@ -160,14 +163,10 @@ TWO_TOWERS = Family(
     why="a scalar's first gradient is one sum over what is not aligned at init: a single random "
     "number, whose logarithm has hardly a slope",
 )
-_UNALIGNED = (-1.3, 0.3)
 VAE_FAMILY = Family(
     name="vae",
     network=VAE,
     loss=evidence_loss,
     batches=vectors,
-    sizes={**SMALL_HEAD, **_RELU, "mean": 0.5, "log_variance": 0.5},
-    expected=dict.fromkeys(("encode_*", "mean*", "log_variance*"), _UNALIGNED),
-    why="what reaches the code from above is a sum over the width that is not aligned at init, so "
-    "what lies below it starts n^-½ slower, once under Adam and twice under SGD",
+    sizes={**SMALL_HEAD, **_RELU, "log_variance": 0.25},
 )

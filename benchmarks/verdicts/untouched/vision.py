@@ -207,6 +207,7 @@ VIT = _images(
     network=ViT,
     sizes={**SMALL_HEAD, "positions": 5**0.5},
     layout={"class_token": (2, (0, 1)), "positions": (2, (0, 1))},
+    rates={"sgd": 0.1, "momentum": 0.1},
     expected={"*.k.bias": (-9.0, 9.0)},
     why="softmax takes a key's bias away again: its gradient is rounding error",
 )
@@ -221,8 +222,6 @@ TRANSPOSED = Family(
     network=Transposed,
     loss=squared_error,
     batches=noisy_images,
-    widths=(64, 128, 256),
-    base=64,
     sizes={**SMALL_HEAD, "up": 2.0},
     layout={"up": (1, (0, 2, 3))},
     rates={"sgd": 0.1, "momentum": 0.1},
