@@ -70,9 +70,10 @@ def views(*, batch_size: int, seq_len: int, seed: int) -> Iterator[tuple[Tensor,
 
 
 def vectors(*, batch_size: int, seq_len: int, seed: int) -> Iterator[Tensor]:
-    """(B·T, FEATURES) vectors that lie near four directions."""
+    """(B·T, FEATURES) vectors that lie near four directions, around a point that is not zero."""
     random = torch.Generator().manual_seed(seed)
+    centre = torch.linspace(-1, 1, FEATURES)
     while True:
         hidden = torch.randn(batch_size * seq_len, 4, generator=random)
         noise = torch.randn(batch_size * seq_len, FEATURES, generator=random)
-        yield hidden @ _directions(4).T * 2 + noise / 4
+        yield hidden @ _directions(4).T * 2 + noise / 4 + centre

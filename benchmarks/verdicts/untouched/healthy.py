@@ -147,7 +147,7 @@ def _rewrites(split: Split) -> Iterator[Case]:
         (LATENT, "readout-input", "adamw"),
         (RWKV, "readout-output", "momentum"),
         (CONVNEXT, "readout-input", "muon"),
-        (GRAPH, "readout-loss", "adam"),
+        (GRAPH, "readout-input", "adam"),
     ):
         recipe = Recipe(family=family, optimizer=optimizer, places=READOUT_PLACES[place])
         yield case(recipe, place, split=split)

@@ -40,7 +40,8 @@ class SelfAttention(nn.Module):
 
 def heads(x_BTD: Tensor) -> Tensor:
     """(B, T, D) to (B, D / HEAD_DIM, T, HEAD_DIM)."""
-    return x_BTD.unflatten(-1, (-1, HEAD_DIM)).transpose(1, 2)
+    split: Tensor = x_BTD.unflatten(-1, (-1, HEAD_DIM))
+    return split.transpose(1, 2)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool) -> Tensor:

@@ -215,7 +215,12 @@ LSTM_FAMILY = Family(
     sizes=SMALL_HEAD,
     layout={"lstm.weight_*": (0, (1,))},
 )
-WAVENET = Family(name="wavenet", network=WaveNet, sizes=SMALL_HEAD)
+WAVENET = Family(
+    name="wavenet",
+    network=WaveNet,
+    sizes=SMALL_HEAD,
+    rates={"sgd": 0.25, "momentum": 0.25},
+)
 SHARED_EXPERTS = Family(
     name="shared-experts",
     network=partial(Decoder, block=partial(Residual, mix=Average, ffn=SharedExperts), norm=RMSNorm),

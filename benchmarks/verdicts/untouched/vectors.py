@@ -168,5 +168,6 @@ VAE_FAMILY = Family(
     network=VAE,
     loss=evidence_loss,
     batches=vectors,
-    sizes={**SMALL_HEAD, **_RELU, "log_variance": 0.25},
+    sizes={**_RELU, "log_variance": 0.25, "head": 0.1},
+    rates={"sgd": 0.1, "momentum": 0.1},
 )

@@ -222,7 +222,7 @@ TRANSPOSED = Family(
     network=Transposed,
     loss=squared_error,
     batches=noisy_images,
-    sizes={**SMALL_HEAD, "up": 2.0},
+    sizes={"up": 2.0, "head": 0.1},
     layout={"up": (1, (0, 2, 3))},
     rates={"sgd": 0.1, "momentum": 0.1},
 )
