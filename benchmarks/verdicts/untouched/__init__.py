@@ -2,8 +2,8 @@
 
 22 families and LoRA. Where the table alone does not settle what is right: LoRA's first thin matrix
 starts like a hidden one and learns like a readout without a multiplier (started at 1/width, the
-second one's first gradient would fall with width), and the variational autoencoder's code grows with
-width, as microsoft/mup#9 advises. What healthy models show beyond ±0.25 is in each family's
+second one's first gradient would fall with width), and the variational autoencoder's code grows
+with width, as microsoft/mup#9 advises. What healthy models show beyond ±0.25 is in each family's
 `expected`, derived and held by `selfcheck`.
 """
 
