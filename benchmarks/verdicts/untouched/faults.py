@@ -67,15 +67,12 @@ def _rates() -> Iterator[Plant]:
         list(LAYERS.items())[::2], cycle(("sgd", "adam", "muon-kimi")), strict=False
     ):
         yield plant(family, "first-rate-falls", optimizer, edit(first, "lr", -1.0))
-    for family, optimizer, where in (
-        (PARALLEL, "muon-kimi", ("*.into", "*.out", "*.down")),
-        (RWKV, "muon-kimi", ("*.receptance", "*.key", "*.value", "*.out")),
-        (RESNET, "muon-kimi", ("blocks.*",)),
+    for family, where in (
+        (PARALLEL, ("*.into", "*.out", "*.down")),
+        (RWKV, ("*.receptance", "*.key", "*.value", "*.out")),
+        (VIT, ("*.q", "*.k", "*.v", "*.out", "*.up", "*.down")),
     ):
-        only = tuple(f"{pattern}" for pattern in where)
-        if family is RESNET:
-            only = tuple(f"blocks.*.{name}" for name in ("reduce", "conv", "expand", "shortcut"))
-        yield plant(family, "kimi-rate-unscaled", optimizer, edit(only, "lr", 0.5))
+        yield plant(family, "kimi-rate-unscaled", "muon-kimi", edit(where, "lr", 0.5))
     yield plant(
         POST_NORM, "head-forgotten", "adam", edit("head", "lr", 1.0), recipe={"table": TABLE_3}
     )
