@@ -198,7 +198,14 @@ class Transposed(nn.Module):
 
 
 _images = partial(Family, loss=classification_loss, batches=labelled_images)
-RESNET = _images(name="resnet", network=ResNet, widths=(64, 128, 256), base=64, sizes=SMALL_HEAD)
+RESNET = _images(
+    name="resnet",
+    network=ResNet,
+    widths=(64, 128, 256),
+    base=64,
+    sizes=SMALL_HEAD,
+    rates={"sgd": 0.25, "momentum": 0.25},
+)
 CONVNEXT = _images(
     name="convnext", network=ConvNeXt, widths=(64, 128, 256), base=64, sizes=SMALL_HEAD
 )
