@@ -12,6 +12,7 @@ class Split(StrEnum):
 
     DEV = "dev"
     HELD_OUT = "held_out"
+    UNTOUCHED = "untouched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,13 +122,25 @@ def _tables(family: Family) -> Iterator[Case]:
     )
 
 
+def _bias_in_loss(family: Family, optimizer: str) -> tuple[Edit, ...]:
+    """A multiplier in the loss is the readout's bias's too, whose rate must make up for it."""
+    if "head.bias" not in parameters(family):
+        return ()
+    return (edit("head.bias", "lr", 2.0 if optimizer in ("sgd", "momentum") else 1.0),)
+
+
 def _rewrites(rewrites: Rewrites) -> Iterator[Case]:
     family = rewrites.family
     yield from _tables(family)
     for place in rewrites.places:
         for optimizer in ("adam", "sgd"):
-            places = READOUT_PLACES[place]
-            yield case(Recipe(family=family, optimizer=optimizer, places=places), place)
+            recipe = Recipe(
+                family=family,
+                optimizer=optimizer,
+                places=READOUT_PLACES[place],
+                edits=_bias_in_loss(family, optimizer) if place == "readout-loss" else (),
+            )
+            yield case(recipe, place)
     for optimizer in ("adam", "momentum", "muon-kimi"):
         yield case(
             Recipe(family=family, optimizer=optimizer, zero=("head",)),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from benchmarks.verdicts.case import Case, Split
-from benchmarks.verdicts.faults import Plant, plant
 from benchmarks.verdicts.held_out.families import (
     BARE,
     ENCODER_DECODER,
@@ -14,6 +13,7 @@ from benchmarks.verdicts.held_out.families import (
     STATE_SPACE,
     UNET,
 )
+from benchmarks.verdicts.plant import Plant, plant
 from benchmarks.verdicts.recipe import Family, edit
 
 #: family → (first layer, one hidden layer, readout)
