@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("verdicts.jsonl"))
     parser.add_argument("--seeds", type=SeedCount().parse, help="a number, or auto")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="recordings, to judge them again")
+    parser.add_argument(
+        "--mup", type=Path, metavar="FILE", help="readings of peer_mup, beside ours"
+    )
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     chosen = [c for c in cases(options.split) if fnmatchcase(c.name, options.only)]
@@ -53,6 +56,8 @@ def main() -> None:
     _run_missing(missing, ask, options.jobs, options.out)
     known = _read(options.out)
     _print([(case, known[case.name]) for case in chosen])
+    if options.mup:
+        _print_peer(chosen, options.mup)
 
 
 def _read(path: Path) -> Mapping[str, Outcome]:
@@ -84,6 +89,14 @@ def _print(results: Results) -> None:
     for case, outcome in results:
         if missed := _missed(case, outcome):
             print(f"  {case.name}: {missed}")
+
+
+def _print_peer(chosen: Sequence[Case], path: Path) -> None:
+    from benchmarks.verdicts import peer_mup  # needs the mup package
+
+    readings = peer_mup.read_all(path)
+    print("\nmup's own check of the same models")
+    print("  " + peer_mup.column([(c, readings[c.name]) for c in chosen if c.name in readings]))
 
 
 def _family(case: Case) -> str:

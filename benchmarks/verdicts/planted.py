@@ -104,6 +104,7 @@ def _init_and_multipliers() -> Iterator[Plant]:
         "adam sgd",
         edit("", "readout", 0.5),
         tensors=("embedding",),
+        also=("embedding.weight",),
     )
     gains = edit("blocks.1.ln_2.weight", "init", 0.5)
     yield plant(gpt2.FAMILY, "gain-grows", "adam", gains, causes={"init": 0.5, "multiplier": 0.5})
@@ -157,7 +158,7 @@ def _optimizer_settings() -> Iterator[Plant]:
             "epsilon-swallows",
             "adam adamw",
             tensors=("*",),
-            causes={"epsilon": -1.0},
+            causes={"epsilon": 1.0},
             recipe={"eps": 1e-2},
         )
         yield plant(
@@ -189,7 +190,7 @@ def _optimizer_settings() -> Iterator[Plant]:
             "gradient-grows",
             "sgd",
             edit(layer, "gradient", 0.5),
-            causes={"gradient": 0.5, "learning rate": 0.5},
+            causes={"gradient scale": 0.5, "learning rate": 0.5},
         )
 
 
