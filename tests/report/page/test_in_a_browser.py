@@ -38,8 +38,8 @@ PLACE = """(() => {
       }
     }
   };
-  const [left, top] = views[1].origin();
-  return find(views[1].scenegraph().root.items[0], left, top);
+  const [left, top] = views[1].origin(), pad = views[1].padding();
+  return find(views[1].scenegraph().root.items[0], left + pad.left, top + pad.top);
 })()"""
 
 
@@ -148,7 +148,9 @@ def test_a_row_lights_its_line_and_a_line_its_row(browser: Browser) -> None:
     assert browser.run("views.map((view) => view.signal('lit'))") == ["layers.0.attention.k"] * 3
     browser.tab.keyboard.press("Escape")
     assert browser.run("state.lit") == ""
-    box = browser.tab.locator(".draw canvas").nth(1).bounding_box()
+    canvas = browser.tab.locator(".draw canvas").nth(1)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     assert box is not None
     x, y = browser.run(PLACE)
     browser.tab.mouse.click(box["x"] + x, box["y"] + y)
