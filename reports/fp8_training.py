@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import seaborn as sns
-from matplotlib.figure import Figure
 
 from umup_diag.recording import Recording
-from umup_diag.report.figure import PALETTE, png
+from umup_diag.report.chart import Axis, Chart, Draw, Plot, Point, Series
+from umup_diag.report.vega.render import pictures
 
 MODELS = {"umup": "u-µP, η = 2¹", "mup": "µP, η = 2⁻⁸"}
 RECIPES = {"none": "float32", "workshop": "FP8, plain cast"}
@@ -57,24 +56,29 @@ def tell(folder: Path, out: Path) -> None:
     """Draw the curves, and write what they end at."""
     out.mkdir(exist_ok=True)
     lines = []
-    colours = dict(zip(RECIPES, PALETTE, strict=False))
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        axes = figure.subplots(1, len(MODELS), sharey=True)
-        for ax, (model, title) in zip(axes, MODELS.items(), strict=True):
-            final = {}
-            for recipe, label in RECIPES.items():
-                losses = np.array(Recording.load(folder / f"{model}-{recipe}").losses)
-                smooth = np.convolve(losses, np.ones(10) / 10, mode="valid")
-                ax.plot(np.arange(10, len(losses) + 1), smooth, label=label, color=colours[recipe])
-                final[recipe] = float(losses[-LAST:].mean())
-            ax.set(title=title, xlabel="update", ylim=(1, 9.5))
-            change = final["workshop"] / final["none"] - 1
-            lines.append(
-                f"| {title} | {final['none']:.3f} | {final['workshop']:.3f} | {change:+.1%} |"
+    panels = []
+    for model, title in MODELS.items():
+        series, final = [], {}
+        for recipe, label in RECIPES.items():
+            losses = np.array(Recording.load(folder / f"{model}-{recipe}").losses)
+            smooth = np.convolve(losses, np.ones(10) / 10, mode="valid")
+            points = [Point(at, float(loss)) for at, loss in enumerate(smooth, start=10)]
+            series.append(Series(label, points, draw=Draw.LINE, group=label))
+            final[recipe] = float(losses[-LAST:].mean())
+        change = final["workshop"] / final["none"] - 1
+        lines.append(f"| {title} | {final['none']:.3f} | {final['workshop']:.3f} | {change:+.1%} |")
+        panels.append(
+            Plot(
+                title=title,
+                alt=f"Training loss of {title}: {final['none']:.3f} at last in float32, "
+                f"{final['workshop']:.3f} under the cast.",
+                x=Axis("update"),
+                y=Axis("training loss, nats per byte"),
+                series=series,
             )
-        axes[0].set_ylabel("training loss, nats per byte")
-        axes[0].legend()
-        (out / "loss.png").write_bytes(png(figure))
+        )
+    chart = Chart(stem="loss", title="Training loss", caption="", panels=panels)
+    for name, picture in pictures(chart, "each point: mean of ten updates").items():
+        (out / name).write_bytes(picture)
     page = PAGE.format(last=LAST, rows="\n".join(lines))
     (out / "README.md").write_text(page)

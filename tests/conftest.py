@@ -5,11 +5,9 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads that wait for a third core crawl
 
 import hypothesis
-import matplotlib
 import pytest
 import torch
 
-matplotlib.use("Agg")
 hypothesis.settings.register_profile(
     "fixed", derandomize=True, deadline=None, database=None, max_examples=400
 )

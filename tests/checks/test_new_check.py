@@ -63,9 +63,6 @@ def view() -> View:
     return View(
         table=lambda result, every: Text.assemble(f"all: {every}\n", verdict_line(result)),
         columns=columns,
-        figures=lambda _: {},
-        stems=(),
-        caption="",
     )
 
 

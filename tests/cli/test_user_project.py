@@ -61,7 +61,13 @@ def test_a_healthy_project_passes_with_reports_of_its_own(project: Path) -> None
     assert "gate: PASS" in done.out
     assert "## umup-diag gate: PASS" in summary.read_text()
     made = {path.name for path in (project / "reports/unit_scale").iterdir()}
-    assert made == {"recording.jsonl", "report.html", "result.json", "unit_scale.png"}
+    assert made == {
+        "recording.jsonl",
+        "report.html",
+        "result.json",
+        "unit_scale.png",
+        "unit_scale.svg",
+    }
     result = json.loads((project / "reports/unit_scale/result.json").read_text())
     assert (result["command"], result["settings"]["seeds"]) == ("unit-scale", 3)
     assert (project / "reports/__init__.py").read_text() == (
@@ -186,7 +192,7 @@ def test_a_broken_or_missing_plan_is_an_error_in_pytest(project: Path) -> None:
     "module", ["umup_diag.pytest_plugin", "umup_diag.testing", "umup_diag.cli"]
 )
 def test_importing_it_imports_no_torch(module: str) -> None:
-    heavy = {"torch", "matplotlib", "numpy"}
+    heavy = {"torch", "vl_convert", "numpy"}
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],

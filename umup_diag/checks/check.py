@@ -80,7 +80,7 @@ def run(check: Check[S], settings: S, workplace: Workplace) -> "Result":
     Raises:
         InputError: for bad settings, or what cannot be measured.
     """
-    from umup_diag.report import folder  # loads matplotlib
+    from umup_diag.report import folder  # loads what draws
 
     resolved = check.resolve(settings)
     view = check.view()

@@ -1,16 +1,13 @@
 """Cells of the page's table: how a finding's attributes are written."""
 
+from collections.abc import Callable
+
 from umup_diag.checks.result import Finding
 
 
-def slope(value: float | None) -> str:
-    """A slope or a factor with its sign, to three decimals; empty for None."""
-    return "" if value is None else f"{value + 0.0:+.3f}"
-
-
-def span(ends: tuple[float, float]) -> str:
-    """Two ends."""
-    return " … ".join(map(slope, ends))
+def span(ends: tuple[float, float], written: Callable[[float], str]) -> str:
+    """Two ends, each as written."""
+    return " … ".join(map(written, ends))
 
 
 def cause(finding: Finding) -> str:

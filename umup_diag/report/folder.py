@@ -6,7 +6,8 @@ from pathlib import Path
 from umup_diag.checks.result import Result
 from umup_diag.errors import InputError
 from umup_diag.report.json import dumps
-from umup_diag.report.page import page
+from umup_diag.report.page import page, render
+from umup_diag.report.vega.render import pictures
 from umup_diag.report.view import View
 
 RESULT, PAGE = "result.json", "report.html"
@@ -20,10 +21,11 @@ def write(result: Result, view: View, out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = view.figures(result)
-        for stem, png in pictures.items():
-            write_whole(out / f"{stem}.png", png)
-        write_whole(out / PAGE, page(result, view, pictures))
+        content = page(result, view)
+        for chart in content.charts:
+            for name, picture in pictures(chart, content.headline).items():
+                write_whole(out / name, picture)
+        write_whole(out / PAGE, render(content))
         write_whole(out / RESULT, dumps(result) + "\n")
     except OSError as error:
         raise InputError(f"cannot write to --out {out}: {error.strerror}.") from None
@@ -31,7 +33,11 @@ def write(result: Result, view: View, out: Path) -> None:
 
 def clear(out: Path, view: View) -> None:
     """Remove an earlier report, so that it cannot be taken for that of a run under way."""
-    for pattern in (RESULT, PAGE, *(f"{stem}.png" for stem in view.stems)):
+    for pattern in (
+        RESULT,
+        PAGE,
+        *(f"{stem}.{kind}" for stem in view.stems for kind in ("png", "svg")),
+    ):
         for path in out.glob(pattern):
             path.unlink()
 

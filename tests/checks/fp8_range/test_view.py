@@ -1,11 +1,15 @@
-"""The table and the pictures of FP8 range."""
+"""The table and the charts of FP8 range."""
+
+import math
+from dataclasses import replace
 
 import pytest
 import torch
 from rich.console import Console
 
-from umup_diag.checks.fp8_range import figure
+from umup_diag.checks.fp8_range.chart import MOST_BARS, MOST_STEPS, charts
 from umup_diag.checks.fp8_range.finding import range_findings
+from umup_diag.checks.fp8_range.format_fit import Flag
 from umup_diag.checks.fp8_range.judge import judge
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.fp8_range.view import decibels, magnitude, share, table, view
@@ -13,6 +17,7 @@ from umup_diag.checks.result import Result
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, Recording, TensorRecord
 from umup_diag.report import json
+from umup_diag.report.chart import Draw, HeatMap, Plot, Spans
 from umup_diag.scaling.kinds import Kind
 
 KINDS = (Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT)
@@ -89,22 +94,37 @@ def test_sizes_are_powers_of_two() -> None:
     assert decibels(float("inf")) == "—"
 
 
-def test_pictures_are_the_same_bytes_each_time_and_none_where_there_is_nothing() -> None:
-    answer = result()
-    for draw in (figure.spans, figure.through_training, figure.headroom):
-        png = draw(answer)
-        assert png is not None
-        assert png == draw(answer)
-    single = result(steps=1)
-    assert figure.spans(single) is not None
-    assert figure.through_training(single) is None
-    assert figure.headroom(single) is None
-    nothing = judged([])
-    assert figure.spans(nothing) is None
+def test_room_and_rms_are_drawn_where_there_are_steps() -> None:
+    assert [chart.stem for chart in charts(result())] == ["spans", "headroom", "training"]
+    assert [chart.stem for chart in charts(result(steps=1))] == ["spans"]
+    assert charts(judged([])) == []
 
 
-def test_many_tensors_share_bars() -> None:
-    assert figure.spans(result(layers=figure.MOST_BARS + 1, steps=1)) is not None
+def test_many_tensors_share_bars_and_what_does_not_fit_has_its_own() -> None:
+    frames = result(layers=MOST_BARS + 1, steps=1, scale=0.5)
+    (chart,) = charts(frames)
+    spans = chart.panels[0]
+    assert isinstance(spans, Spans)
+    assert [row.name for row in spans.rows] == [f"layers.*.down ×{MOST_BARS + 1}"]
+    first = replace(range_findings(frames)[0], tensor="layers.7.down")
+    bad = replace(first, held_to=replace(first.held_to, flag=Flag.OVERFLOW))
+    (chart,) = charts(replace(frames, findings=(*frames.findings, bad)))
+    drawn = [row for panel in chart.panels if isinstance(panel, Spans) for row in panel.rows]
+    (alone,) = (row for row in drawn if row.finding is not None)
+    assert (alone.name, alone.group) == ("layers.7.down", "beyond it")
+
+
+def test_room_is_at_the_tighter_end_and_the_least_of_steps_that_share_a_column() -> None:
+    headroom = charts(result(layers=1, steps=60))[1].panels[0]
+    assert isinstance(headroom, HeatMap)
+    assert len(headroom.columns) == MOST_STEPS
+    (row,) = headroom.rows
+    (finding,) = (f for f in range_findings(result(layers=1, steps=60)) if f.kind == Kind.INPUT)
+    rooms = [
+        min(math.log2(448 / absmax), math.log2(rms / 2.0**-6)) for _, rms, absmax in finding.points
+    ]
+    assert row.values[0] == pytest.approx(rooms[0])
+    assert min(v for v in row.values if v is not None) == pytest.approx(min(rooms))
 
 
 def test_the_report_has_every_column() -> None:
@@ -147,3 +167,12 @@ def test_what_leaves_the_range_is_said_by_the_forecast() -> None:
     (finding,) = range_findings(answer)
     assert finding.crossing is not None
     assert f"  t (weight): {finding.crossing.words}" in shown(answer, width=200)
+    panel = charts(answer)[-1].panels[0]
+    assert isinstance(panel, Plot)
+    assert finding.crossing.words in panel.alt
+    (reached,) = (each for each in panel.series if each.name.startswith("reached"))
+    assert finding.crossing.crossing_interval is not None
+    assert reached.points[0].x == pytest.approx(finding.crossing.crossing_interval[0])
+    assert {point.y for point in reached.points} == {464.0}
+    (trend,) = (each for each in panel.series if each.draw is Draw.DASHED)
+    assert trend.points[0].y == pytest.approx(2.0 ** (trend.points[0].x / 1000))

@@ -12,11 +12,12 @@ from rich.console import Console
 from umup_diag.checks.check import Workplace, run
 from umup_diag.checks.result import Finding, Result, Verdict
 from umup_diag.checks.scale_law import SCALE_LAW
-from umup_diag.checks.scale_law.figure import figures
+from umup_diag.checks.scale_law.chart import charts
 from umup_diag.checks.scale_law.finding import scale_law_findings
 from umup_diag.checks.scale_law.settings import ScaleLawSettings
 from umup_diag.checks.scale_law.view import table
 from umup_diag.report import json as as_json
+from umup_diag.report.chart import Plot
 
 
 def scale_law(op: str, *, out: Path, **settings: Any) -> Result:
@@ -84,13 +85,23 @@ def test_json_has_strings_for_what_is_not_finite(silu: Result, out: Path) -> Non
 def test_one_parameter_makes_one_figure_and_three_make_one_per_quantity(
     silu: Result, attention: Result
 ) -> None:
-    (figure,) = figures(silu, tolerance=0.1).values()
-    assert len(figure.axes) == 6
-    drawn = figures(attention, tolerance=0.1)
+    (chart,) = charts(silu)
+    assert len(chart.panels) == 9, "the laws, and how far the fitted and the published one are off"
+    drawn = {chart.stem: chart for chart in charts(attention)}
     assert set(drawn) == {"output", "gradient_of_q", "gradient_of_k", "gradient_of_v"}
-    for figure in drawn.values():
-        assert len(figure.axes) == 4
-        figure.savefig(io.BytesIO())
+    assert [len(chart.panels) for chart in drawn.values()] == [6, 6, 6, 6]
+
+
+def test_a_law_that_is_off_by_a_factor_has_an_axis_of_factors(attention: Result) -> None:
+    (chart,) = (chart for chart in charts(attention) if chart.stem == "gradient_of_q")
+    (finding,) = (f for f in scale_law_findings(attention) if f.kind == "gradient of q")
+    published = next(law for law in finding.laws if law.source.name == "u-µP")
+    assert published.worst_error > 1
+    off = [p for p in chart.panels if isinstance(p, Plot) and "u-µP, error" in p.title]
+    assert off
+    assert all(panel.y.log2 for panel in off)
+    drawn = [point.y for panel in off for series in panel.series for point in series.points]
+    assert max(drawn) == pytest.approx(1 + published.worst_error)
 
 
 def test_a_result_of_another_check_is_refused() -> None:

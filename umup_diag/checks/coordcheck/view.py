@@ -9,13 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.coordcheck.figure import figures
+from umup_diag.checks.coordcheck.chart import charts
 from umup_diag.checks.coordcheck.finding import SlopeFinding, first_offender
 from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.report import cells
-from umup_diag.report.names import collapse, starred
+from umup_diag.report.answer import Answer, Change, changes, told_first
+from umup_diag.report.names import starred
 from umup_diag.report.style import OFFENDERS, signed, styled, verdict_line
+from umup_diag.report.table import say_more, shell
 from umup_diag.report.view import Column, View
 from umup_diag.scaling.kinds import kind_order
 
@@ -27,13 +29,14 @@ def _of_slopes(cell: Callable[[SlopeFinding], str]) -> Column:
 
 _COLUMNS: Mapping[str, Column] = {
     "tensor": lambda finding: finding.tensor,
-    "kind": lambda finding: finding.kind,
-    "updates": lambda finding: str(finding.step),
-    "slope": _of_slopes(lambda finding: cells.slope(finding.slope)),
-    "95 % interval": _of_slopes(lambda finding: cells.span(finding.interval)),
-    "expected": _of_slopes(lambda finding: cells.slope(finding.expected)),
-    "accepted": _of_slopes(lambda finding: cells.span(finding.accepted)),
     "verdict": lambda finding: finding.verdict,
+    "kind": lambda finding: finding.kind,
+    "when": _of_slopes(lambda finding: finding.when),
+    "slope": _of_slopes(lambda finding: signed(finding.slope)),
+    "95 % interval": _of_slopes(lambda finding: cells.span(finding.interval, signed)),
+    "expected": _of_slopes(lambda finding: finding.wanted),
+    "accepted": _of_slopes(lambda finding: cells.span(finding.accepted, signed)),
+    "role": _of_slopes(lambda finding: finding.role),
     "cause": cells.cause,
     "fix": cells.fix,
 }
@@ -43,10 +46,38 @@ def view() -> View:
     """Of the coord check."""
     return View(
         table=table,
+        answer=answer,
         columns=_COLUMNS,
-        figures=figures,
+        charts=charts,
         stems=("coordcheck",),
-        caption="What was measured against width, a line per tensor; dashed: the expected slope.",
+        filters=("kind", "role", "verdict"),
+    )
+
+
+def answer(result: Result) -> Answer:
+    """Where it starts, and what to multiply by what."""
+    slopes = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
+    settings = result.settings
+    widths = ", ".join(map(str, settings.get("widths", ())))
+    optimizer = settings.get("optimizer") or "its own optimizer"
+    rate = f" at learning rate {settings['lr']:g}" if settings.get("lr") else ""
+    about = (
+        f"{settings.get('model')}, held to {settings.get('target')}: trained "
+        f"{settings.get('steps')} updates by {optimizer}{rate} at widths {widths}, "
+        f"{settings.get('seeds')} seeds each."
+    )
+    offender = first_offender(slopes) or next(iter(result.findings), None)
+    lead, first = told_first(
+        result,
+        offender=offender,
+        lead="First offender in forward order",
+        nearest=min(slopes, key=_margin, default=None),
+    )
+    return Answer(
+        about=about,
+        lead=lead,
+        first=first,
+        changes=_in_order(slopes),
     )
 
 
@@ -65,26 +96,19 @@ def table(result: Result, every: bool) -> RenderableType:
 
 
 def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
-    table = Table(
-        box=None,
-        padding=(0, 1),
-        header_style="bold",
+    table = shell(
+        ("tensor", "kind", "when"),
+        ("slope", "expected"),
         caption="A row for several tensors shows the worst of them.",
-        caption_justify="left",
     )
-    for column in ("tensor", "kind", "when"):
-        table.add_column(column, overflow="fold")
-    for column in ("slope", "expected"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
     listed = [finding for finding in findings if every or finding.verdict is not Verdict.PASS]
     rows = [[finding] for finding in listed] if every else _alike(listed, findings)
     for members in rows[: None if every else OFFENDERS]:
         name = members[0].tensor if len(members) == 1 else starred(members[0].tensor)
         count = f" ({len(members)})" if len(members) > 1 else ""
         table.add_row(escape(name) + count, *_cells(members[0]))
-    if not every and len(rows) > OFFENDERS:
-        table.add_row(f"… and {len(rows) - OFFENDERS} more (--all lists them)")
+    if not every:
+        say_more(table, len(rows))
     summed_up = [] if every else [f for f in findings if f.verdict is Verdict.PASS]
     if summed_up and listed:
         table.add_section()
@@ -137,18 +161,19 @@ def _changes(findings: Sequence[SlopeFinding]) -> RenderableType | None:
     first = first_offender(findings)
     if first is None:
         return None
-    named = {finding.tensor for finding in findings}
     lines = [Text(f"\nFirst offender in forward order: {first.tensor}", "bold")]
-    fixes: dict[tuple[str, str], list[str]] = {}
-    for finding in sorted(findings, key=lambda finding: finding.order):
-        if finding.cause and finding.fix:
-            fixes.setdefault((finding.cause, str(finding.fix)), []).append(finding.tensor)
-    for (cause, fix), tensors in fixes.items():
+    for change in _in_order(findings):
         lines += [
-            Text(f"{cause}: {fix}", "bold"),
-            Text(f"  of {', '.join(collapse(tensors, among=named))}"),
+            Text(f"{change.cause}: {change.action}", "bold"),
+            Text(f"  of {', '.join(change.tensors)}"),
         ]
     return Group(*lines)
+
+
+def _in_order(findings: Sequence[SlopeFinding]) -> list[Change]:
+    """What to change, in forward order."""
+    by_order = sorted(findings, key=lambda finding: finding.order)
+    return changes(by_order, among={finding.tensor for finding in findings})
 
 
 def _notes(result: Result) -> RenderableType | None:

@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from umup_diag.checks.fix import Fix, ScaleBeforeCast, scale_before_cast
-from umup_diag.checks.fp8_range.figure import figures
+from umup_diag.checks.fp8_range.chart import charts
 from umup_diag.checks.fp8_range.finding import RangeFinding, range_findings
 from umup_diag.checks.fp8_range.format_fit import Flag, FormatFit
 from umup_diag.checks.result import Finding, Result
+from umup_diag.checks.verdict import Verdict
 from umup_diag.report import cells
+from umup_diag.report.answer import Answer, Change, told_first
 from umup_diag.report.names import collapse
 from umup_diag.report.style import OFFENDERS, verdict_line
 from umup_diag.report.view import View
@@ -33,10 +35,12 @@ def view() -> View:
     """How the results of this check are shown."""
     return View(
         table=table,
+        answer=answer,
         columns={
             "tensor": lambda finding: finding.tensor,
+            "verdict": lambda finding: finding.verdict,
             "kind": lambda finding: finding.kind,
-            "flag": lambda finding: finding.held_to.flag,
+            "flag": lambda finding: finding.held_to.flag.replace("_", " "),
             "format": lambda finding: finding.held_to.format,
             "RMS": lambda finding: magnitude(finding.rms),
             "absmax": lambda finding: magnitude(finding.absmax),
@@ -46,14 +50,58 @@ def view() -> View:
             "room": lambda finding: room(finding.held_to),
             "SQNR, dB": lambda finding: decibels(finding.held_to.sqnr_db),
             "best scale": lambda finding: best_scale(finding.held_to),
+            "other formats": _others,
             "cause": cells.cause,
             "fix": cells.fix,
         },
-        figures=figures,
-        stems=("spans", "training", "headroom"),
-        caption="Spans: from the smallest to the largest magnitude of each tensor, RMS marked; "
-        "shaded where its format is normal, and where it is subnormal. Through training: RMS, and "
-        "the octaves of room left at the tighter end, red where there is none.",
+        charts=charts,
+        stems=("spans", "training", "headroom", "forecast"),
+        filters=("kind", "flag", "verdict"),
+        sort_keys={
+            "RMS": lambda finding: finding.rms,
+            "absmax": lambda finding: finding.absmax,
+            "room": lambda finding: min(
+                finding.held_to.headroom_high, finding.held_to.headroom_low
+            ),
+        },
+    )
+
+
+def answer(result: Result) -> Answer:
+    """What does not fit, and what would make it fit."""
+    findings = range_findings(result)
+    lead, first = told_first(
+        result,
+        offender=next((f for f in findings if f.verdict is Verdict.FAIL), None),
+        lead="Worst",
+        nearest=min(findings, key=_least_room, default=None),
+    )
+    changed = [
+        Change(
+            cause=", ".join(dict.fromkeys(f.held_to.flag.replace("_", " ") for f, _ in group)),
+            action=_together([fix for _, fix in group]),
+            tensors=tuple(collapse(f"{f.tensor} ({f.kind})" for f, _ in group)),
+        )
+        for group in _by_fix(findings)
+    ]
+    return Answer(about=_about(result, findings), lead=lead, first=first, changes=changed)
+
+
+def _about(result: Result, findings: Sequence[RangeFinding]) -> str:
+    settings = result.settings
+    what = ", ".join(map(str, settings.get("sources", ()))) or str(settings.get("model", ""))
+    steps = sorted({step for f in findings for step, _, _ in f.points if step is not None})
+    when = f", at {len(steps)} steps from {steps[0]} to {steps[-1]}" if len(steps) > 1 else ""
+    held_to = dict.fromkeys(f"{f.kind} in {f.held_to.format}" for f in findings)
+    return f"{what}{when}: {', '.join(held_to)}."
+
+
+def _others(finding: RangeFinding) -> str:
+    """How it fits in the formats beside."""
+    return "; ".join(
+        f"{fit.format} {share(fit.underflow_fraction)} to zero, room {room(fit)}, "
+        f"{decibels(fit.sqnr_db)} dB"
+        for fit in finding.other_formats
     )
 
 
@@ -179,16 +227,21 @@ def _format_cells(fit: FormatFit) -> tuple[str | Text, ...]:
     )
 
 
-def _changes(findings: Sequence[RangeFinding]) -> list[RenderableType]:
-    """What to change: tensors with the same fix together, whatever the power of two."""
+def _by_fix(findings: Sequence[RangeFinding]) -> list[list[tuple[RangeFinding, Fix]]]:
+    """Tensors with the same fix together, whatever the power of two."""
     groups: dict[tuple[object, ...], list[tuple[RangeFinding, Fix]]] = {}
     for finding in findings:
         if finding.fix:
             steps = finding.fix.steps
             key = tuple(type(s) if isinstance(s, ScaleBeforeCast) else s for s in steps)
             groups.setdefault(key, []).append((finding, finding.fix))
+    return list(groups.values())
+
+
+def _changes(findings: Sequence[RangeFinding]) -> list[RenderableType]:
+    """What to change, one line for each fix."""
     lines: list[RenderableType] = []
-    for group in list(groups.values())[:OFFENDERS]:
+    for group in _by_fix(findings)[:OFFENDERS]:
         names = collapse(f"{finding.tensor} ({finding.kind})" for finding, _ in group)
         more = f", … ({len(names)} in all)" if len(names) > 6 else ""
         lines += [

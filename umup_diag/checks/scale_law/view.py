@@ -7,11 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from umup_diag.checks.result import Result
-from umup_diag.checks.scale_law.figure import pictures
+from umup_diag.checks.scale_law.chart import charts
 from umup_diag.checks.scale_law.finding import ScaleLawFinding, scale_law_findings
 from umup_diag.checks.scale_law.law_fit import Assessment, Constant
+from umup_diag.checks.verdict import Verdict
 from umup_diag.recording.frame import describe_point
 from umup_diag.report import cells
+from umup_diag.report.answer import Answer, changes, told_first
 from umup_diag.report.style import styled
 from umup_diag.report.view import View
 
@@ -22,19 +24,51 @@ def view() -> View:
     """How the results of this check are shown."""
     return View(
         table=table,
+        answer=answer,
         columns={
-            "op": lambda finding: finding.tensor,
             "quantity": lambda finding: finding.kind,
             "verdict": lambda finding: finding.verdict,
+            "fitted law, worst": lambda finding: _worst(finding.fitted),
+            "published law, worst": lambda finding: "; ".join(
+                f"{law.source.name} {_worst(law)}" for law in finding.laws
+            ),
             "law, as Python": lambda finding: finding.python or "",
             "cause": cells.cause,
             "fix": cells.fix,
         },
-        figures=pictures,
+        charts=charts,
         stems=("scale_law", "output*", "gradient*"),
-        caption="Measured scales with 95 % intervals, the fitted and the published law; below, how "
-        "far each law is off.",
+        filters=("verdict",),
     )
+
+
+def answer(result: Result) -> Answer:
+    """The law to paste, or why there is none."""
+    findings = scale_law_findings(result)
+    lead, first = told_first(
+        result,
+        offender=next((f for f in findings if f.verdict is Verdict.FAIL), None),
+        lead="No law describes",
+        nearest=max(findings, key=_error_of, default=None),
+    )
+    laws = [finding.python for finding in findings if finding.python]
+    op = findings[0].tensor if findings else str(result.settings.get("op"))
+    points = len(findings[0].measurements.points) if findings else 0
+    return Answer(
+        about=f"Scale of {op}, measured on unit-normal inputs at {points} points.",
+        lead=lead,
+        first=first,
+        changes=changes(findings),
+        code="\n".join([PASTE_HEADER, *laws]) if laws else "",
+    )
+
+
+def _error_of(finding: ScaleLawFinding) -> float:
+    return abs(finding.fitted.worst_error) if finding.fitted else 0.0
+
+
+def _worst(law: Assessment | None) -> str:
+    return "" if law is None else str(_errors(law)[0])
 
 
 def table(result: Result, every: bool = False) -> RenderableType:  # noqa: ARG001

@@ -10,25 +10,27 @@ from rich.table import Table
 from rich.text import Text
 
 from umup_diag.checks.result import Result, Verdict
-from umup_diag.checks.unit_scale.figure import figures
+from umup_diag.checks.unit_scale.chart import charts
 from umup_diag.checks.unit_scale.judge import ScaleFinding
 from umup_diag.report import cells
+from umup_diag.report.answer import Answer, changes, told_first
 from umup_diag.report.names import collapse
 from umup_diag.report.style import OFFENDERS, number, styled, verdict_line
+from umup_diag.report.table import say_more, shell
 from umup_diag.report.view import Column, View
 from umup_diag.scaling.kinds import kind_order
 
 _COLUMNS: Mapping[str, Column] = {
     "tensor": lambda finding: finding.tensor,
+    "verdict": lambda finding: finding.verdict,
     "kind": lambda finding: finding.kind,
     "width": lambda finding: "" if finding.width is None else str(finding.width),
-    "RMS": lambda finding: cells.slope(finding.rms),
-    "95 % interval": lambda finding: cells.span(finding.interval),
-    "expected": lambda finding: cells.slope(finding.expected),
-    "accepted": lambda finding: cells.span(finding.accepted),
+    "RMS": lambda finding: number(finding.rms),
+    "95 % interval": lambda finding: cells.span(finding.interval, number),
+    "expected": lambda finding: number(finding.expected),
+    "accepted": lambda finding: cells.span(finding.accepted, number),
     "because": lambda finding: finding.because or "",
     "exception": lambda finding: finding.exception or "",
-    "verdict": lambda finding: finding.verdict,
     "cause": cells.cause,
     "fix": cells.fix,
 }
@@ -38,10 +40,32 @@ def view() -> View:
     """Of the unit-scale check."""
     return View(
         table=table,
+        answer=answer,
         columns=_COLUMNS,
-        figures=figures,
+        charts=charts,
         stems=("unit_scale",),
-        caption="RMS at init, in forward order; grey: what is accepted.",
+        filters=("kind", "width", "verdict"),
+    )
+
+
+def answer(result: Result) -> Answer:
+    """Where it starts, and what to multiply."""
+    findings = [finding for finding in result.findings if isinstance(finding, ScaleFinding)]
+    failing = [finding for finding in findings if finding.verdict is Verdict.FAIL]
+    lead, first = told_first(
+        result,
+        offender=next(iter(failing), None),
+        lead="First offender",
+        nearest=min(findings, key=_margin, default=None),
+    )
+    widths = ", ".join(map(str, result.settings.get("width", ())))
+    return Answer(
+        about=f"{result.settings.get('model')} at initialisation"
+        + (f", at widths {widths}" if "," in widths else f", at width {widths}" if widths else "")
+        + f", {result.settings.get('seeds')} models each: the RMS of every linear layer's tensors.",
+        lead=lead,
+        first=first,
+        changes=changes(failing),
     )
 
 
@@ -61,26 +85,19 @@ def table(result: Result, every: bool) -> RenderableType:
 
 
 def _table(findings: Sequence[ScaleFinding], *, every: bool) -> Table:
-    table = Table(
-        box=None,
-        padding=(0, 1),
-        header_style="bold",
+    table = shell(
+        ("tensor", "kind"),
+        ("width", "RMS", "±", "expected", "× to correct"),
         caption="Rows that count tensors pass, and show the one that comes closest to its edge.",
-        caption_justify="left",
     )
-    for column in ("tensor", "kind"):
-        table.add_column(column, overflow="fold")
-    for column in ("width", "RMS", "±", "expected", "× to correct"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
     offenders = [finding for finding in findings if finding.verdict is not Verdict.PASS]
     listed = findings if every else offenders
     summed_up = [] if every else [f for f in findings if f.verdict is Verdict.PASS]
     shown = listed if every else listed[:OFFENDERS]
     for finding in shown:
         table.add_row(escape(finding.tensor), *_cells(finding))
-    if len(listed) > len(shown):
-        table.add_row(f"… and {len(listed) - len(shown)} more (--all lists them)")
+    if not every:
+        say_more(table, len(listed))
     if summed_up and shown:
         table.add_section()
     for _, members in groupby(sorted(summed_up, key=_group), key=_group):

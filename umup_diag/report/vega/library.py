@@ -1,0 +1,60 @@
+"""The library that draws: vl-convert, which carries Vega-Lite and a JavaScript engine.
+
+It makes PNG and SVG without a browser or a network, and gives the code that it draws with as one
+script for the page. It is imported when the first picture is drawn.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from base64 import b64decode
+from functools import cache
+from typing import Any
+
+VERSION = "6.4"  #: of Vega-Lite, of those that vl-convert carries
+SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VERSION.partition('.')[0]}.json"
+
+#: What a new interpreter runs for a forked process.
+_ELSEWHERE = """
+import base64, json, sys, vl_convert
+function, arguments = json.load(sys.stdin)
+made = getattr(vl_convert, function)(**arguments)
+made = made.encode() if isinstance(made, str) else made
+sys.stdout.write(base64.b64encode(made).decode())
+"""
+_started_in: list[int] = []  # the process that the engine's thread lives in
+
+
+def svg(spec: dict[str, Any]) -> bytes:
+    """A picture of lines and letters."""
+    return _call("vegalite_to_svg", vl_spec=spec, vl_version=VERSION)
+
+
+def png(drawn: bytes, *, scale: float) -> bytes:
+    """An SVG picture as pixels, `scale` of them for each unit."""
+    return _call("svg_to_png", svg=drawn.decode(), scale=scale)
+
+
+@cache
+def script() -> str:
+    """Vega, Vega-Lite and what puts them into a page, as one script; it asks for no network."""
+    return _call("javascript_bundle", vl_version=VERSION).decode()
+
+
+def _call(function: str, **arguments: Any) -> bytes:
+    """Call vl-convert; after a fork in another interpreter, for its thread does not fork along."""
+    if _started_in and _started_in[0] != os.getpid():
+        done = subprocess.run(
+            [sys.executable, "-c", _ELSEWHERE],
+            input=json.dumps([function, arguments]),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return b64decode(done.stdout)
+    import vl_convert
+
+    _started_in[:] = [os.getpid()]
+    made: str | bytes = getattr(vl_convert, function)(**arguments)
+    return made.encode() if isinstance(made, str) else made
