@@ -72,7 +72,8 @@ def measured(width: int) -> Step:
         meter = probe.meter()
         loss.backward()
         for parameter in trainable:
-            meter.before(parameter)
+            assert parameter.grad is not None
+            meter.before(parameter, parameter.grad.clone())
         optimizer.step()
         for parameter in trainable:
             meter.after(parameter, optimizer.param_groups[0])

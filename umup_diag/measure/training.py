@@ -1,7 +1,6 @@
 """A few training steps on one fixed batch, with what each update does measured."""
 
-import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,13 @@ from torch import Tensor, nn
 
 from umup_diag.errors import InputError
 from umup_diag.measure.data.corpus import Corpus
+from umup_diag.measure.half_precision import Float16Gradients
 from umup_diag.measure.probe.probe import Probe
-from umup_diag.measure.probe.update_meter import UpdateMeter
 from umup_diag.measure.recorder import CHANGE_KINDS, Recorder
 from umup_diag.measure.subject import Subject
+from umup_diag.measure.subject.default_loss import own_loss
+from umup_diag.measure.update import updater
 from umup_diag.recording import Frame, TensorRecord
-from umup_diag.scaling import optimizers
 from umup_diag.scaling.kinds import Kind
 
 #: Kinds of tensors that are recorded before the first update, if asked for; `CHANGE_KINDS` after.
@@ -89,9 +89,17 @@ def train(
         ),
         device,
     )
-    update = updater(subject, schedule, model)
+    update = updater(
+        subject,
+        model,
+        batch,
+        optimizer=schedule.optimizer,
+        lr=schedule.lr,
+        weight_decay=schedule.weight_decay,
+    )
     recorder = Recorder(model, changes=True) if schedule.kinds else None
     probe = Probe(model) if schedule.record else None
+    watched = Float16Gradients(model) if schedule.record and subject.step is None else None
     of_update: list[TensorRecord] = []
     for step in range(schedule.steps + 1):
         records, of_update = of_update, []
@@ -103,6 +111,8 @@ def train(
             with torch.set_grad_enabled(not last), ExitStack() as forward:
                 if probe:
                     forward.enter_context(probe.forward())
+                if watched:
+                    forward.enter_context(watched.forward())
                 loss = scalar_loss(subject, model, batch)
             if probe:
                 if step == 0:
@@ -111,6 +121,8 @@ def train(
             if not last and loss.isfinite():
                 update(loss, probe.meter() if probe else None)
                 of_update = probe.take() if probe else []
+                if watched:
+                    watched.require()
         if recorder:
             records += recorder.take()
         yield Frame(
@@ -123,108 +135,22 @@ def train(
             break
 
 
-Update = Callable[[Tensor, UpdateMeter | None], None]
-
-
-def updater(subject: Subject, schedule: Schedule, model: nn.Module) -> Update:
-    """A function that takes a loss, does backward pass and update, and lets a meter watch.
-
-    A named optimizer steps each parameter as soon as its gradient is whole and then drops the
-    gradient, so that no more than one layer's is alive: about 12 bytes a parameter under Adam. The
-    subject's own optimizer may look at all gradients at once, so it steps after the backward pass;
-    with a meter that keeps 8 bytes a parameter more.
-    """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if schedule.optimizer is None:
-        assert subject.optimizer is not None
-        return _step_once(subject.optimizer(model), trainable)
-    assert schedule.lr is not None
-    spec = optimizers.get(schedule.optimizer)
-    single: dict[Tensor, torch.optim.Optimizer] = {}
-    groups = subject.groups(
-        model,
-        optimizer=schedule.optimizer,
-        lr=schedule.lr,
-        weight_decay=schedule.weight_decay,
-    )
-    for group in groups:
-        for parameter in group["params"]:
-            single[parameter] = spec.build([{**group, "params": [parameter]}])
-    return _step_in_backward(single, trainable)
-
-
-def _step_once(optimizer: torch.optim.Optimizer, trainable: Collection[nn.Parameter]) -> Update:
-    def update(loss: Tensor, meter: UpdateMeter | None) -> None:
-        loss.backward()
-        if meter:
-            for parameter in trainable:
-                meter.before(parameter)
-        optimizer.step()
-        if meter:
-            settings = _settings(optimizer)
-            for parameter in trainable:
-                meter.after(parameter, settings.get(parameter, {}))
-        optimizer.zero_grad(set_to_none=True)
-
-    return update
-
-
-def _step_in_backward(
-    single: Mapping[Tensor, torch.optim.Optimizer], trainable: Collection[nn.Parameter]
-) -> Update:
-    """Each parameter has an optimizer of its own."""
-
-    def update(loss: Tensor, meter: UpdateMeter | None) -> None:
-        reached = set()
-
-        def step(parameter: Tensor) -> None:
-            reached.add(parameter)
-            if meter:
-                meter.before(parameter, may_be_clipped=False)
-            single[parameter].step()
-            if meter:
-                meter.after(parameter, single[parameter].param_groups[0])
-            parameter.grad = None
-
-        hooks = [p.register_post_accumulate_grad_hook(step) for p in single if p.requires_grad]
-        try:
-            loss.backward()
-        finally:
-            for hook in hooks:
-                hook.remove()
-        if meter:
-            for parameter in trainable:
-                if parameter not in reached:
-                    meter.after(parameter, {})
-
-    return update
-
-
-def _settings(optimizer: torch.optim.Optimizer) -> dict[Tensor, Mapping[str, Any]]:
-    """What each parameter is trained with; a decay that is the class's default nobody chose."""
-    default = inspect.signature(type(optimizer)).parameters.get("weight_decay")
-    found: dict[Tensor, Mapping[str, Any]] = {}
-    for group in getattr(optimizer, "param_groups", []):
-        settings = dict(group)
-        if default is not None and settings.get("weight_decay") == default.default:
-            del settings["weight_decay"]
-        found |= dict.fromkeys(group["params"], settings)
-    return found
-
-
 def to_device(batch: Any, device: torch.device) -> Any:
-    """Move the tensors of a batch: a tensor, or sequences and mappings of them."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, dict):
+    """Move the tensors of a batch: a tensor, or sequences and mappings of them.
+
+    What is none of these, but can be moved (``.to``), is moved whole.
+    """
+    if isinstance(batch, Mapping):
         return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(to_device(value, device) for value in batch))
     if isinstance(batch, list | tuple):
         return type(batch)(to_device(value, device) for value in batch)
-    return batch
+    return batch.to(device) if callable(getattr(batch, "to", None)) else batch
 
 
 def scalar_loss(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
-    """The subject's loss of one batch.
+    """The subject's loss of one batch: what its `loss` returns, or the ``.loss`` of that.
 
     Raises:
         InputError: if it raises, or is no scalar tensor.
@@ -235,6 +161,11 @@ def scalar_loss(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
         raise InputError(
             f"--model {subject.name}: loss(model, batch) raised {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        raise InputError(f"--model {subject.name}: loss(model, batch) must return a scalar tensor.")
-    return loss
+    if not isinstance(loss, Tensor):
+        loss = own_loss(loss)
+    if loss is None or loss.numel() != 1:
+        raise InputError(
+            f"--model {subject.name}: loss(model, batch) must return a scalar tensor, or what has "
+            "one as .loss."
+        )
+    return loss.reshape(())

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     SIGN_COSINE = "sign_cosine"  #: of −Δp with the gradient's sign: 1 for Adam's first update
     WEIGHT_DECAY = "weight_decay"  #: the share of the weight that decay takes in one update
     EPS_SHARE = "eps_share"  #: of Adam's update that its ε takes away
+    EPSILON = "epsilon"  #: Adam's ε for a tensor
 
 
 def kind_order(kind: str) -> int:

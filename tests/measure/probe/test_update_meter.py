@@ -291,7 +291,7 @@ def test_adams_epsilon_takes_a_share_of_the_update() -> None:
     assert model.weight.grad is not None
     model.weight.grad.fill_(1e-3)
     meter = probe.meter()
-    meter.before(model.weight)
+    meter.before(model.weight, model.weight.grad)
     with torch.no_grad():
         model.weight.sub_(0.01)
     meter.after(model.weight, {"lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-3, "weight_decay": 0.2})

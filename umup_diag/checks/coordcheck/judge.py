@@ -11,6 +11,7 @@ from math import isfinite, isinf
 from umup_diag.checks.coordcheck import COORDCHECK
 from umup_diag.checks.coordcheck.decision import EDGE, Decision, Doubt, with_siblings
 from umup_diag.checks.coordcheck.diagnosis import Diagnosis, Explanation
+from umup_diag.checks.coordcheck.epsilon import epsilon_notes
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
 from umup_diag.checks.coordcheck.measuring import Measured, Measuring
@@ -28,6 +29,7 @@ from umup_diag.scaling.kinds import Kind
 #: Share of the findings that may be too noisy to decide, near to what is right, in a model that
 #: passes: a rare expert or a scalar does not speak against the rest.
 MOST_UNSETTLED = 0.1
+FILLED_IN = "filled_in"  #: of a recording's environment: what the model was built with, in words
 _OF_SOFTMAX = (Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
 
 
@@ -60,8 +62,9 @@ def _judge_slopes(
     recording: Recording, settings: CoordcheckSettings
 ) -> tuple[Sequence[Finding], list[Note]]:
     assert settings.target is not None
+    evidence = Evidence.of(recording)
     measured = Measuring(
-        Evidence.of(recording),
+        evidence,
         schemes.get(settings.target),
         true_gradient=gradient_is_true(recording),
     ).all()
@@ -91,7 +94,9 @@ def _judge_slopes(
     if not diagnosis.roots:
         open_ = [decisions[each.key] for each in judged if each.key not in left_out]
         notes += _how_to_settle(open_, settings, recording)
-    return findings, notes + _cautions(settings)
+    if filled_in := recording.environment.get(FILLED_IN):
+        notes.append(Note(kind=NoteKind.REMARK, text=f"The model: {filled_in}"))
+    return findings, notes + epsilon_notes(evidence) + _cautions(settings)
 
 
 def _finding(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from umup_diag.checks.coordcheck import COORDCHECK
-from umup_diag.checks.coordcheck.judge import judge
+from umup_diag.checks.coordcheck.judge import FILLED_IN, judge
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.verdict import Verdict
 from umup_diag.errors import InputError
@@ -64,11 +64,14 @@ def measure(settings: CoordcheckSettings, workplace: Workplace) -> Recording:
         recording = _resume(workplace.out, settings, corpus)
     else:
         _set_unfinished_aside(workplace.out)
+        found_out = {"text_digest": corpus.digest}
+        if subject.filled_in:
+            found_out[FILLED_IN] = subject.filled_in
         recording = Recording.create(
             workplace.out,
             command=COORDCHECK.name,
             settings=settings.encode(),
-            environment={**environment.environment(device), "text_digest": corpus.digest},
+            environment={**environment.environment(device), **found_out},
         )
     sweep(subject, corpus, settings, recording, device=device, progress=workplace.progress)
     return recording

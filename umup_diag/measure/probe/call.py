@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 
@@ -13,10 +14,22 @@ class Call(ABC):
     Attributes:
         out: what came out.
         constant: f(0), what comes out without the weight; None until asked for.
+        autocast: the precision that autocast computed it in; None where it was off.
     """
 
     out: Tensor
     constant: Tensor | None = field(default=None)
+    autocast: torch.dtype | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        device = self.out.device.type
+        is_on = torch.is_autocast_enabled(device)
+        self.autocast = torch.get_autocast_dtype(device) if is_on else None
+
+    def in_its_precision(self) -> torch.autocast:
+        """A context in which it can be done again as it was."""
+        device = self.out.device.type
+        return torch.autocast(device, dtype=self.autocast, enabled=self.autocast is not None)
 
     @property
     @abstractmethod

@@ -43,7 +43,8 @@ class LayerCall(Call):
 
     def forward(self, weight: Tensor) -> Tensor | None:
         """Run the layer again."""
-        with torch.no_grad(), _in_place_of_weight(self.module, weight):
+        stand_in = _in_place_of_weight(self.module, weight)
+        with torch.no_grad(), self.in_its_precision(), stand_in:
             out = self.module.forward(*self.args, **self.kwargs)
         return out if isinstance(out, Tensor) and out.shape == self.out.shape else None
 
@@ -56,7 +57,7 @@ class LayerCall(Call):
             if not x.is_floating_point():
                 return F.embedding(x, weight)
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-                out: Tensor = module._conv_forward(x, weight, None)
+                out: Tensor = module._conv_forward(x.to(weight.dtype), weight, None)
                 return out
             if weight.dim() != 2:
                 return None
@@ -78,7 +79,10 @@ def weight_of(module: nn.Module) -> nn.Parameter:
 @contextmanager
 def _in_place_of_weight(module: nn.Module, value: Tensor) -> Iterator[None]:
     kept = module._parameters["weight"]
-    module._parameters["weight"] = nn.Parameter(value, requires_grad=False)
+    stand_in = nn.Parameter(value, requires_grad=False)
+    if kept is not None:
+        stand_in.__dict__.update(kept.__dict__)  # such as the base shape that `mup` puts there
+    module._parameters["weight"] = stand_in
     try:
         yield
     finally:

@@ -37,7 +37,8 @@ def initial_part(call: Call) -> Tensor | None:
         return None
     once = call.out.detach() - call.constant
     error = float((twice - 2 * once).double().norm())
-    return once if error <= 1e-3 * float(twice.double().norm()) else None
+    tolerance = max(1e-3, 4 * torch.finfo(twice.dtype).eps)  # bfloat16 rounds by up to eps / 2
+    return once if error <= tolerance * float(twice.double().norm()) else None
 
 
 def rms(parts: Sequence[Tensor]) -> float:

@@ -96,9 +96,9 @@ class OperatorCall(Call):
             is_input = isinstance(value, Tensor) and value.is_floating_point()
             return other(value) if is_input else value
 
-        out: Tensor = self.function(
-            *map(put, self.args), **{k: put(v) for k, v in self.kwargs.items()}
-        )
+        kwargs = {name: put(value) for name, value in self.kwargs.items()}
+        with self.in_its_precision():
+            out: Tensor = self.function(*map(put, self.args), **kwargs)
         return out
 
 

@@ -36,7 +36,7 @@ class Probe:
             loss = ...
         probe.at_init(loss)
         meter = probe.meter()
-        ...  # meter.before(p), step, meter.after(p, group)
+        ...  # meter.before(p, p.grad), step, meter.after(p, group)
         probe.take()
     """
 

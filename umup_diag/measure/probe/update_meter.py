@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from umup_diag.measure.half_precision import require_movement
 from umup_diag.measure.layers import NamedTensor
 from umup_diag.measure.probe.call import Call
 from umup_diag.measure.probe.linear_part import gain, linear_part
@@ -54,10 +55,10 @@ def _sample(x: Tensor) -> Tensor:
 class UpdateMeter:
     """Compares parameters before and after one update.
 
-    `before` must be called when the gradient of the loss is whole and nobody has changed it (so
-    ahead of clipping), `after` when the parameter has moved. Between the two calls a copy of the
-    parameter and of its gradient is kept: of one parameter where the optimizer steps inside the
-    backward pass, of all where it steps once.
+    `before` must be called when the gradient of the loss is whole, `received` when an optimizer is
+    about to use it, if that can be seen, and `after` when the parameter has moved. Between the
+    first and the last a copy of the parameter and its gradient are kept: of one parameter where the
+    optimizer steps inside the backward pass, of all where it steps once.
 
     Args:
         tensors: the parameters, by name.
@@ -78,19 +79,31 @@ class UpdateMeter:
         self._names: dict[Tensor, str] = {named.parameter: named.name for named in tensors}
         self._calls, self._layers_of = calls, layers_of
         self._kept: dict[Tensor, tuple[Tensor, Tensor]] = {}
+        self._received: dict[Tensor, Tensor] = {}
+        self._stepped: set[Tensor] = set()
         self.readings: list[Reading] = []
         self.own_changes: dict[str, list[Tensor]] = {}
         self._done = set() if done is None else done
 
-    def before(self, parameter: Tensor, *, may_be_clipped: bool = True) -> None:
-        """Remember a parameter and its gradient: a copy, where it may be changed in place."""
-        if parameter.grad is not None:
-            gradient = parameter.grad.detach()
-            if gradient.is_sparse:
-                gradient = gradient.to_dense()
-            elif may_be_clipped:
-                gradient = gradient.clone()
-            self._kept[parameter] = (parameter.detach().clone(), gradient)
+    def before(self, parameter: Tensor, gradient: Tensor) -> None:
+        """Remember a parameter, and the gradient of the loss: not copied, so nobody may change it.
+
+        Args:
+            parameter: about to be updated; a copy of it is kept.
+            gradient: of the loss, whole, ahead of clipping.
+        """
+        gradient = gradient.detach()
+        if gradient.is_sparse:
+            gradient = gradient.to_dense()
+        self._kept[parameter] = (parameter.detach().clone(), gradient)
+
+    def received(self, parameter: Tensor, gradient: Tensor, scale: Tensor | None = None) -> None:
+        """What the optimizer gets as that gradient, times `scale` if it takes that out itself."""
+        self._stepped.add(parameter)
+        is_needed = parameter in self._kept and self._names[parameter] not in self._done
+        if is_needed and not gradient.is_sparse:
+            got = _sample(gradient)
+            self._received[parameter] = got if scale is None else got / scale
 
     def after(self, parameter: Tensor, group: Mapping[str, Any]) -> None:
         """Measure what the update did to it.
@@ -98,6 +111,9 @@ class UpdateMeter:
         Args:
             parameter: the same as in `before`.
             group: the optimizer's settings for it; empty if they are not known.
+
+        Raises:
+            InputError: if the parameter is in half precision, and too coarse to move.
         """
         name = self._names[parameter]
         if parameter not in self._kept:  # no gradient at all: the loss does not depend on it
@@ -105,21 +121,18 @@ class UpdateMeter:
             return
         old, gradient = self._kept.pop(parameter)
         change = parameter.detach() - old
+        if parameter in self._stepped:
+            require_movement(name, gradient, change)
         add = self._adder(name)
         fall = -dot(gradient, change)
         add(Kind.LOSS_CHANGE, fall)
         if name in self._done or fall == 0.0:
             return
         self._done.add(name)
-        passed = parameter.grad
-        self._direction(
-            add,
-            _sample(gradient),
-            _sample(change),
-            None if passed is None or passed.is_sparse else _sample(passed),
-        )
-        self._settings(add, group, _sample(gradient))
-        del gradient, passed
+        received = self._received.pop(parameter, None)
+        self._direction(add, _sample(gradient), _sample(change), received)
+        self._settings(add, group, _sample(gradient) if received is None else received)
+        del gradient, received
         for layer in self._layers_of.get(name, ()):
             self._gain(layer, change)
 
@@ -152,9 +165,11 @@ class UpdateMeter:
         add(Kind.WEIGHT_DECAY, float(rate) * float(group.get("weight_decay", 0.0)))
         eps = float(group.get("eps", 0.0))
         if eps and "betas" in group:
+            add(Kind.EPSILON, eps)
             size = gradient.abs()
-            kept = dot(size, size / (size + eps)) / float(size.sum(dtype=torch.float64))
-            add(Kind.EPS_SHARE, 1.0 - kept)
+            left = float((size / (size + eps)).sum(dtype=torch.float64))
+            # what is lost of Σ|g|·|g|/(|g| + ε), without taking a small number from 1
+            add(Kind.EPS_SHARE, eps * left / float(size.sum(dtype=torch.float64)))
 
     def _gain(self, layer: str, change: Tensor) -> None:
         calls = self._calls.get(layer, [])

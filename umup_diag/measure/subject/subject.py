@@ -1,35 +1,31 @@
-"""The thing under test: any module or object that offers `build(width)`."""
+"""A model and what it takes to train it for a few steps."""
 
-import importlib
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from inspect import signature
 from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from umup_diag.errors import InputError
 from umup_diag.measure.data.corpus import Corpus
+from umup_diag.measure.subject.default_loss import default_loss
+from umup_diag.measure.subject.source import Source
+from umup_diag.measure.subject.width_argument import Build
 from umup_diag.scaling import optimizers
 
-Build = Callable[[int], nn.Module]
-
-
-def next_token_loss(model: nn.Module, batch: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of each token of a (B, T + 1) batch, given those before it.
-
-    The model takes (B, T) tokens and returns (B, T, V) logits: as a tensor, as the first of a
-    tuple, or as ``.logits``.
-    """
-    out = model(batch[:, :-1])
-    logits: Tensor = out[0] if isinstance(out, tuple | list) else getattr(out, "logits", out)
-    return F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())
+#: What a module may offer beside its model, and what each must be.
+_OFFERS: Mapping[str, Callable[[Any], bool]] = {
+    "loss": callable,
+    "batches": callable,
+    "parameter_groups": callable,
+    "optimizer": callable,
+    "step": callable,
+    "learning_rates": lambda value: isinstance(value, Mapping),
+    "target": lambda value: isinstance(value, str),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,48 +45,49 @@ class Subject:
             for.
         optimizer: ``optimizer(model) -> torch.optim.Optimizer``, the default optimizer; None for
             Adam.
+        step: ``step(model, batch, optimizer)``, one update from forward pass to optimizer, for
+            what `loss` and `optimizer` leave no room for: clipping, accumulation, a gradient
+            scaler. None for backward pass and step.
         learning_rates: optimizer name → default learning rate.
         target: the scheme whose slopes the model is held to.
+        filled_in: what was filled in to build it, in words; empty if nothing was.
     """
 
     name: str
     build: Build
-    loss: Callable[[Any, Any], Tensor] = next_token_loss
+    loss: Callable[[Any, Any], Tensor] = default_loss
     batches: Callable[..., Iterable[Any]] | None = None
     parameter_groups: Callable[..., list[dict[str, Any]]] | None = None
     optimizer: Callable[[Any], torch.optim.Optimizer] | None = None
+    step: Callable[[Any, Any, Any], Any] | None = None
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     target: str = "mup"
+    filled_in: str = ""
 
     @classmethod
     def load(cls, path: str, *, build: Mapping[str, Any] | None = None) -> "Subject":
-        """Import ``pkg.mod`` or ``pkg.mod:attribute``; the working directory counts as on the path.
+        """Find what ``--model`` names, with what is offered beside it.
 
         Args:
-            path: what to import.
+            path: ``pkg.mod``, ``pkg.mod:attribute``, ``file.py`` or ``file.py:attribute``: what
+                offers `build`, or a module's class, a factory, or a Hugging Face configuration or
+                model class.
             build: keyword arguments that `build` gets besides the width.
 
         Raises:
-            InputError: if there is no such module or attribute, if importing it fails, or if it
-                offers no `build`.
+            InputError: if there is no such thing, if importing it fails, or if it builds nothing;
+                if what is offered beside it is not what it should be.
         """
-        module_name, _, attribute = path.partition(":")
-        source: Any = _import(module_name)
-        if attribute:
-            if not hasattr(source, attribute):
+        source = Source.find(path, build or {})
+        offered = {
+            name: getattr(source.holder, name) for name in _OFFERS if _offers(source.holder, name)
+        }
+        for name, value in offered.items():
+            if not _OFFERS[name](value):
                 raise InputError(
-                    f"--model {path}: {module_name} has no attribute {attribute!r}."
-                    + _offers(source, module_name)
+                    f"--model {path}: its {name} is a {type(value).__name__}, which it cannot be."
                 )
-            source = getattr(source, attribute)
-        if not callable(getattr(source, "build", None)):
-            raise InputError(
-                f"--model {path}: {path} offers no build(width) -> nn.Module."
-                + (_offers(source, module_name) if not attribute else "")
-            )
-        names = ("loss", "batches", "parameter_groups", "optimizer", "learning_rates", "target")
-        offered = {name: getattr(source, name) for name in names if hasattr(source, name)}
-        return cls(name=path, build=partial(source.build, **(build or {})), **offered)
+        return cls(name=path, build=source.build, filled_in=source.filled_in, **offered)
 
     def model(self, width: int) -> nn.Module:
         """Build at one width.
@@ -101,6 +98,8 @@ class Subject:
         """
         try:
             model = self.build(width)
+        except InputError:
+            raise
         except Exception as error:  # the user's code: anything may come out of it
             raise InputError(
                 f"--model {self.name}: build({width}) raised {type(error).__name__}: {error}"
@@ -175,26 +174,6 @@ class Subject:
         return [{"params": parameters, "lr": lr, **decay}]
 
 
-def _import(name: str) -> ModuleType:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise InputError(
-                f"--model {name}: there is no module {error.name!r} here or on the Python path."
-            ) from None
-        raise InputError(f"--model {name}: importing it failed: {error}") from error
-    except Exception as error:  # the user's code: anything may come out of it
-        raise InputError(
-            f"--model {name}: importing it raised {type(error).__name__}: {error}"
-        ) from error
-
-
-def _offers(source: Any, module_name: str) -> str:
-    names = [
-        name for name in dir(source) if callable(getattr(getattr(source, name), "build", None))
-    ]
-    return f"\nIt has {', '.join(f'{module_name}:{name}' for name in names)}." if names else ""
+def _offers(holder: Any, name: str) -> bool:
+    """Whether it is there, and no module of that name that a package happens to have."""
+    return hasattr(holder, name) and not isinstance(getattr(holder, name), ModuleType)
