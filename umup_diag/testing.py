@@ -50,8 +50,9 @@ def assert_unit_scale(
     Args:
         model: freshly initialised; its gradients are left as they were.
         batch: what `loss` takes.
-        loss: ``loss(model, batch)``, a scalar; None for the next-token cross-entropy of a
-            (B, T + 1) batch.
+        loss: ``loss(model, batch)``, a scalar; None for the model's own or the one that the
+            batch's shape asks for (`umup_diag.measure.subject.default_loss`): next-token
+            cross-entropy of a (B, T + 1) batch.
         exceptions: ``"tensor"`` or ``"tensor:kind"``, patterns allowed, → (smallest, largest) RMS.
         tolerance: factor either way.
 
@@ -62,7 +63,7 @@ def assert_unit_scale(
     __tracebackhide__ = True  # pytest then shows the line of the test
     from umup_diag.checks.unit_scale.judge import judge
     from umup_diag.measure.init_pass import observe
-    from umup_diag.measure.subject import next_token_loss
+    from umup_diag.measure.subject import default_loss
     from umup_diag.recording import Recording
 
     ranges = []
@@ -74,7 +75,7 @@ def assert_unit_scale(
             )
         )
     settings = UnitScaleSettings(tolerance=tolerance, exceptions=tuple(ranges))
-    frame = observe(model, partial(loss or next_token_loss, model, batch))
+    frame = observe(model, partial(loss or default_loss, model, batch))
     result = judge(
         Recording(command=UNIT_SCALE.name, settings={}, environment={}, frames=[frame]), settings
     )
@@ -119,14 +120,14 @@ def assert_width_stable(
     from umup_diag.checks.coordcheck.judge import judge
     from umup_diag.checks.coordcheck.measure import complete, sweep
     from umup_diag.measure.data.corpus import Corpus
-    from umup_diag.measure.subject import Subject, next_token_loss
+    from umup_diag.measure.subject import Subject, default_loss
     from umup_diag.recording import Recording
 
     name, own = (optimizer, None) if isinstance(optimizer, str) else (None, optimizer)
     subject = Subject(
         name=getattr(build, "__qualname__", "build"),
         build=build,
-        loss=loss or next_token_loss,
+        loss=loss or default_loss,
         batches=batches,
         optimizer=own,
         target=target,
@@ -175,7 +176,7 @@ def assert_fits_fp8(
     from umup_diag.checks.fp8_range.judge import judge
     from umup_diag.measure.init_pass import gradients_kept
     from umup_diag.measure.recorder import Recorder
-    from umup_diag.measure.subject import next_token_loss
+    from umup_diag.measure.subject import default_loss
     from umup_diag.recording import Frame, Recording
 
     held_to = dict(formats or {})
@@ -184,7 +185,7 @@ def assert_fits_fp8(
             raise InputError(f"there is no kind {kind!r}{nearest(kind, map(str, FP8_RANGE.kinds))}")
     recorder = Recorder(model)
     with gradients_kept(model), recorder.step():
-        (loss or next_token_loss)(model, batch).backward()
+        (loss or default_loss)(model, batch).backward()
     findings: list[Finding] = []
     for kind in FP8_RANGE.kinds:
         records = tuple(record for record in recorder.take() if record.kind == kind)

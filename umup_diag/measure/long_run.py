@@ -59,10 +59,16 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
 
     Raises:
         InputError: if the subject or its text cannot be loaded or has changed, if the subject
-            fails, or if there is nothing to resume.
+            fails or brings a step of its own, or if there is nothing to resume.
     """
     device = environment.device(settings.device)
     subject = Subject.load(settings.model, build=settings.build)
+    if subject.step is not None:
+        raise InputError(
+            f"--model {settings.model} brings its own step(model, batch, optimizer), and record "
+            "trains by loss and optimizer alone.\nPut umup_diag.record(model, to=…) around your "
+            "own loop."
+        )
     corpus = Corpus.load(settings.text)
     optimizer_name, lr = subject.choose_optimizer(
         settings.optimizer, settings.lr, settings.weight_decay

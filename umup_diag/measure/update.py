@@ -55,7 +55,9 @@ def updater(
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if subject.step is not None:
-        return _own_step(subject, model, batch, _optimizer(subject, model, optimizer, lr, weight_decay))
+        return _own_step(
+            subject, model, batch, _optimizer(subject, model, optimizer, lr, weight_decay)
+        )
     if optimizer is None:
         return _step_once(_as_several(_optimizer(subject, model, None, None, None)), trainable)
     assert lr is not None

@@ -14,7 +14,7 @@ from statistics import geometric_mean, median
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.trend import Trend, trend
 from umup_diag.checks.result import Note, NoteKind
-from umup_diag.report.names import collapse, starred
+from umup_diag.report.names import collapse
 from umup_diag.scaling.kinds import Kind
 
 #: Share of an update that ε may take: a tenth is a tenth of the learning rate.
@@ -62,8 +62,7 @@ def epsilon_shares(evidence: Evidence) -> list[EpsilonShare]:
             continue
         values = _by_width(evidence, tensor, Kind.EPSILON, step)
         sizes = {
-            width: geometric_mean(kept)
-            for width, kept in _received(evidence, tensor, step).items()
+            width: geometric_mean(kept) for width, kept in _received(evidence, tensor, step).items()
         }
         share = {width: median(each) for width, each in sorted(shares.items())}
         found.append(

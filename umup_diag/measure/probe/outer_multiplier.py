@@ -56,7 +56,7 @@ def outer_multipliers(
             if constant is not None:
                 after[name] *= constant
                 claimed.add(node)
-            elif not _is_transparent(node):
+            elif not _is_transparent(node) or _is_sum(node):
                 break
     for name, (given, _) in ends.items():
         node = None if given is None else given.grad_fn
@@ -106,6 +106,15 @@ def _before(node: Node) -> list[Node]:
 def _is_transparent(node: Node) -> bool:
     kind = node.name().removesuffix("0").removesuffix("Backward")
     return kind in _TRANSPARENT
+
+
+def _is_sum(node: Node) -> bool:
+    """Whether it adds more than a bias: a constant after it is not the layer's alone.
+
+    What is added may be frozen, and then leaves no node.
+    """
+    biases = sum(each.name() == "torch::autograd::AccumulateGrad" for each in _before(node))
+    return len(node.next_functions) - biases > 1
 
 
 def _constant(node: Node) -> float | None:

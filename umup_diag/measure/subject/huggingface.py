@@ -13,7 +13,6 @@ from torch import nn
 
 from umup_diag.errors import InputError
 from umup_diag.measure.data.corpus import BYTES
-from umup_diag.measure.subject.width_argument import Build
 
 HEAD_DIM = 16  #: of a class: small, so that few widths are too narrow
 LAYERS = 2  #: of a class

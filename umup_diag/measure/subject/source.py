@@ -85,10 +85,8 @@ def _module(name: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            hint = f" Did you mean {name}.py?" if Path(f"{name}.py").is_file() else ""
             raise InputError(
                 f"--model {name}: there is no module {error.name!r} here or on the Python path."
-                + hint
             ) from None
         raise InputError(f"--model {name}: importing it failed: {error}") from error
     except Exception as error:  # the user's code: anything may come out of it
