@@ -14,7 +14,7 @@ FEW = ("--widths", "64,128,256", "--seeds", "2", "--steps", "2", "--json")
 
 NEEDS_MUP = pytest.mark.skipif(
     find_spec("mup") is None,
-    reason="mup is not installed: pip install --no-deps mup (with its dependencies it replaces torch)",
+    reason="mup is not installed: pip install --no-deps mup (what it asks for replaces torch)",
 )
 
 #: Five statements each.
@@ -48,8 +48,9 @@ def build(width):
 def loss(model, batch):
     return next_token_loss(lambda x: model(x).logits / model.config.n_embd, batch)
 def parameter_groups(model, *, optimizer, lr):
-    def rate(name, p): return lr * 64 / model.config.n_embd if p.dim() == 2 and ".c_" in name else lr
-    return [{"params": [p], "lr": rate(name, p)} for name, p in model.named_parameters()]
+    rates = {True: lr * 64 / model.config.n_embd, False: lr}
+    named = model.named_parameters()
+    return [{"params": [p], "lr": rates[".c_" in name and p.dim() == 2]} for name, p in named]
 """
 
 

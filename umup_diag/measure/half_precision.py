@@ -55,7 +55,7 @@ class Float16Gradients:
         path = min(self._sizes, key=lambda each: self._sizes[each])
         if self._sizes[path] < SMALLEST_GRADIENT:
             raise InputError(
-                f"float16 loses gradients: towards the output of {path or 'the model'} their RMS is "
+                f"float16 loses gradients: at the output of {path or 'the model'} their RMS is "
                 f"{self._sizes[path]:.1g}, below {SMALLEST_GRADIENT:.1g}.\nUse bfloat16, or scale "
                 "the loss: give step(model, batch, optimizer) with a torch.amp.GradScaler."
             )

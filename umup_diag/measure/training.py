@@ -156,13 +156,12 @@ def scalar_loss(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
         InputError: if it raises, or is no scalar tensor.
     """
     try:
-        loss = subject.loss(model, batch)
+        given: Any = subject.loss(model, batch)
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(
             f"--model {subject.name}: loss(model, batch) raised {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(loss, Tensor):
-        loss = own_loss(loss)
+    loss = given if isinstance(given, Tensor) else own_loss(given)
     if loss is None or loss.numel() != 1:
         raise InputError(
             f"--model {subject.name}: loss(model, batch) must return a scalar tensor, or what has "

@@ -115,8 +115,11 @@ class Adapter(nn.Module):
         self.base_layer = base.requires_grad_(False)
         self.lora_A = nn.ModuleDict({"default": nn.Linear(base.in_features, rank, bias=False)})
         self.lora_B = nn.ModuleDict({"default": nn.Linear(rank, base.out_features, bias=False)})
-        nn.init.normal_(self.lora_A["default"].weight, std=base.in_features**-0.5)
-        nn.init.zeros_(self.lora_B["default"].weight)
+        with torch.no_grad():
+            for parameter in self.lora_A.parameters():
+                parameter.normal_(std=base.in_features**-0.5)
+            for parameter in self.lora_B.parameters():
+                parameter.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.base_layer(x) + self.lora_B["default"](self.lora_A["default"](x))
@@ -235,7 +238,8 @@ def adam_with_scaler(model: nn.Module, power: float) -> Any:
 
 
 def two_optimizers(model: nn.Module, power: float) -> Any:
-    matrices, others = [], []
+    matrices: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for group in groups(model, power):
         (matrices if group["params"][0].dim() == 2 else others).append(group)
     return [torch.optim.Adam(matrices), torch.optim.AdamW(others, weight_decay=0.0)]

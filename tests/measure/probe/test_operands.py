@@ -57,7 +57,8 @@ def measured(model: nn.Module, x: Tensor = X) -> dict[tuple[str, str], float]:
     loss.backward()
     meter = probe.meter()
     for parameter in model.parameters():
-        meter.before(parameter)
+        assert parameter.grad is not None
+        meter.before(parameter, parameter.grad)
         with torch.no_grad():
             parameter.sub_(0.1 * gradient_of(parameter))
         meter.after(parameter, {"lr": 0.1})

@@ -114,7 +114,7 @@ def _is_sum(node: Node) -> bool:
     What is added may be frozen, and then leaves no node.
     """
     biases = sum(each.name() == "torch::autograd::AccumulateGrad" for each in _before(node))
-    return len(node.next_functions) - biases > 1
+    return bool(len(node.next_functions) - biases > 1)
 
 
 def _constant(node: Node) -> float | None:
