@@ -48,7 +48,8 @@ def record(
     next: micro-batches that are accumulated count as one step, and so do several optimizers that
     step one after the other. Forward passes without gradients are not recorded, nor are those
     inside a transform of torch.func. On steps that are not recorded the model has one hook and the
-    optimizer another, and both only count.
+    optimizer another, and both only count; a compiled model keeps all, which the compiler has built
+    in.
 
     Loss and gradients are bit-identical with and without. Whatever goes wrong with the recording (a
     full disk, a folder that is gone, a rank that does not answer) is warned of once; it then stops,
@@ -57,7 +58,8 @@ def record(
     Under torch.distributed every rank must enter; their histograms are added up, and rank 0 writes.
 
     Args:
-        model: any module, before ``torch.compile``; DDP and ``fully_shard`` are understood.
+        model: any module, compiled or to be compiled inside; DDP, DataParallel and ``fully_shard``
+            are understood.
         every: record every so many steps, from step 0 on.
         to: folder for ``recording.jsonl``, which ``umup-diag fp8-range`` judges.
         step: updates that were done before; a recording in `to` is then continued from there, or
@@ -69,7 +71,7 @@ def record(
 
     Raises:
         InputError: if `every` is not positive. With `strict`, also if `to` cannot be written, if
-            the model is compiled or sharded by FSDP 1, or if nothing was recorded by the end.
+            the model is sharded by FSDP 1, or if nothing was recorded by the end.
     """
     if every < 1:
         raise InputError(f"every={every}: record every 1 step or more.")
