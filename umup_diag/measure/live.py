@@ -179,6 +179,7 @@ class LiveRecording:
                 with self.safely():
                     compiled.forget(self._model)
                     self._hooks.enter_context(self._recorder.hooked())
+            hooks.callback(self._ranks.settle)
             hooks.callback(self._hooks.close)
             hooks.callback(self._detach)
             self._prepare()

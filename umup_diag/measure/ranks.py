@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce
 from operator import add
+from time import sleep
 
 import torch.distributed as dist
 from torch import nn
@@ -26,6 +27,7 @@ from umup_diag.scaling.kinds import Kind
 PATIENCE = timedelta(minutes=1)
 """How long the first rank waits for another's part, once in a run; ranks end a step together, and a
 collective of the others, which wait for the first meanwhile, fails after ten minutes."""
+SETTLING = 0.1  # seconds
 CHUNK = 1 << 20  # bytes; a store refuses values of more than 8 MiB
 _CLOSED = "closed"  # a key that the first rank sets when it collects no more
 _NOTHING = "nothing"  # in place of a part, from a rank that records no more
@@ -99,6 +101,15 @@ class Ranks:
             self._opened().close()
         else:
             self._opened().post(self.rank, None)
+
+    def settle(self) -> None:
+        """At the end of a recording: let torch's threads free what the last collective has left.
+
+        A gloo group that is destroyed before they have may hang; they need the interpreter's lock
+        for it, which this lets go of for a moment.
+        """
+        if self.world > 1:
+            sleep(SETTLING)
 
     def _opened(self) -> "_Mailbox":
         if self._mailbox is None:
