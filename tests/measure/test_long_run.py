@@ -141,6 +141,16 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert not torch.tensor(recording.losses[-1]).isfinite()
 
 
+@pytest.mark.parametrize("left", [None, "", '{"schema": 2, "comm'])
+def test_a_run_that_was_killed_before_its_first_line_says_to_start_anew(
+    tmp_path: Path, left: str | None
+) -> None:
+    if left is not None:
+        (tmp_path / Recording.FILE).write_text(left)
+    with pytest.raises(InputError, match="Start it anew"):
+        recorded_settings(tmp_path, device="cpu")
+
+
 def test_what_was_recorded_otherwise_cannot_be_resumed(tmp_path: Path) -> None:
     for command in ("record", "coordcheck"):
         Recording.create(tmp_path, command=command, settings={"every": 1}, environment={})

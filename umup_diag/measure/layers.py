@@ -56,10 +56,21 @@ def fans(parameter: nn.Parameter, owner: nn.Module) -> Fans:
     return Fans(fan_in=prod(shape[1:]), fan_out=shape[0])
 
 
+_WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.")
+
+
+def plain(name: str) -> str:
+    """A module's name without what compiling or checkpointing a part of the model adds to it."""
+    for wrapper in _WRAPPERS:
+        name = f"{name}.".replace(wrapper, "").removesuffix(".")
+    return name
+
+
 def tensors(model: nn.Module) -> list[NamedTensor]:
     """Every parameter once, in order of definition; a tied one goes by its first owner."""
     by_id: dict[int, NamedTensor] = {}
-    for module_name, module in model.named_modules():
+    for long_name, module in model.named_modules():
+        module_name = plain(long_name)
         for short_name, parameter in module.named_parameters(recurse=False):
             is_layer_weight = short_name == "weight" and is_layer(module)
             full_name = f"{module_name}.{short_name}" if module_name else short_name

@@ -1,21 +1,25 @@
 """Recording a training loop that is the user's own: ``with record(model, every=100, to=…)``."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from umup_diag.errors import InputError
+from umup_diag.measure import compiled, optimizer_steps
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.environment import environment
+from umup_diag.measure.hook import Hook
 from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.ranks import Ranks
+from umup_diag.measure.readable import is_readable
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
 from umup_diag.recording import Frame, Recording
 
@@ -30,6 +34,7 @@ def record(
     to: str | Path,
     step: int = 0,
     manual: bool = False,
+    strict: bool = False,
     settings: dict[str, Any] | None = None,
 ) -> Iterator["LiveRecording"]:
     """Record inputs, weights and grad-outputs of every linear layer while a model trains.
@@ -41,60 +46,102 @@ def record(
 
     A step is what happens from one step of an optimizer that holds this model's parameters to the
     next: micro-batches that are accumulated count as one step, and so do several optimizers that
-    step one after the other. Forward passes without gradients are not recorded. On steps that are
-    not recorded the model has one hook and the optimizer another, and both only count.
+    step one after the other. Forward passes without gradients are not recorded, nor are those
+    inside a transform of torch.func. On steps that are not recorded the model has one hook and the
+    optimizer another, and both only count; a compiled model keeps all, which the compiler has built
+    in.
 
-    Loss and gradients are bit-identical with and without. Under torch.distributed every rank must
-    enter; their histograms are added up, and rank 0 writes.
+    Loss and gradients are bit-identical with and without. Whatever goes wrong with the recording (a
+    full disk, a folder that is gone, a rank that does not answer) is warned of once; it then stops,
+    and training goes on. The model can be copied and pickled meanwhile; the copy is not recorded.
+
+    Under torch.distributed every rank must enter; their histograms are added up, and rank 0 writes.
 
     Args:
-        model: any module, before ``torch.compile``; DDP and ``fully_shard`` are understood.
+        model: any module, compiled or to be compiled inside; DDP, DataParallel and ``fully_shard``
+            are understood.
         every: record every so many steps, from step 0 on.
         to: folder for ``recording.jsonl``, which ``umup-diag fp8-range`` judges.
-        step: updates that were done before; a recording in `to` is then continued from there.
+        step: updates that were done before; a recording in `to` is then continued from there, or
+            begun if there is none yet.
         manual: for loops without a `torch.optim.Optimizer`, or with one per parameter inside the
             backward pass: a step ends where ``recording.step()`` is called.
+        strict: raise what goes wrong with the recording.
         settings: what to keep in the recording's header.
 
     Raises:
-        InputError: if `to` cannot be written, if the model is compiled or sharded by FSDP 1, or if
-            nothing was recorded by the end.
+        InputError: if `every` is not positive. With `strict`, also if `to` cannot be written, if
+            the model is sharded by FSDP 1, or if nothing was recorded by the end.
     """
     if every < 1:
         raise InputError(f"every={every}: record every 1 step or more.")
-    bare = recordable(model)
-    recording = None
-    if Ranks.current().is_first:
-        if step:
-            recording = Recording.resume(Path(to), until=step - 1)
-        else:
-            device = next((each.device for each in bare.parameters()), torch.device("cpu"))
-            recording = Recording.create(
-                Path(to),
-                command=COMMAND,
-                settings=settings or {"every": every},
-                environment=environment(device),
+    bare = _inside(model)
+    live = LiveRecording(bare, every=every, done=step, strict=strict)
+    with live.safely():
+        recordable(model)
+        if Ranks.current().is_first:
+            live.recording = open_recording(
+                Path(to), bare, settings=settings or {"every": every}, done=step
             )
-    live = LiveRecording(bare, recording, every=every, done=step)
     with live.attached(manual=manual):
         yield live
-    if live.done == step:
-        raise InputError(
-            "nothing was recorded: no optimizer with this model's parameters stepped after a "
-            "forward pass of it.\nWithout a torch optimizer use manual=True and recording.step(); "
-            "a compiled model must be recorded uncompiled."
-        )
+    with live.safely():
+        if live.done == step and (live.has_run or step == 0):
+            raise InputError(
+                "nothing was recorded: no optimizer with this model's parameters stepped after a "
+                "forward pass of it.\nWithout a torch optimizer use manual=True and "
+                "recording.step(); what is compiled must first be called inside of record(…)."
+            )
+
+
+def open_recording(
+    folder: Path, model: nn.Module, *, settings: dict[str, Any], done: int
+) -> Recording:
+    """The recording in a folder, to go on with after so many updates; a new one if none is begun.
+
+    Raises:
+        InputError: if the folder cannot be written, or holds something else.
+    """
+    if done and is_begun(folder):
+        recording = Recording.resume(folder, until=done - 1)
+        recording.frames.clear()
+        return recording
+    device = next((each.device for each in model.parameters()), torch.device("cpu"))
+    return Recording.create(
+        folder, command=COMMAND, settings=settings, environment=environment(device)
+    )
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a recording in a folder got as far as its first line."""
+    try:
+        with (folder / Recording.FILE).open("rb") as file:
+            return file.readline().endswith(b"\n")
+    except OSError:
+        return False  # whoever writes to it says why
 
 
 class LiveRecording:
     """A loop while it is recorded: counts its steps, and adds a frame for each that is due.
 
+    Frames are written and not kept: a long run must not fill the memory.
+
     Attributes:
         done: steps that have ended, those before this loop included.
+        recording: to add to; None on all ranks but the first.
+        has_run: whether the model has had a forward pass of training since the last step.
+        has_stopped: whether recording has failed, and stopped.
     """
 
     def __init__(
-        self, model: nn.Module, recording: Recording | None, *, every: int, done: int
+        self,
+        model: nn.Module,
+        recording: Recording | None = None,
+        *,
+        every: int,
+        done: int = 0,
+        strict: bool = False,
+        listeners: Sequence[Callable[[Frame], None]] = (),
     ) -> None:
         """Prepare to record.
 
@@ -103,47 +150,83 @@ class LiveRecording:
             recording: to add to; None on all ranks but the first.
             every: record every so many steps.
             done: steps that were done before.
+            strict: whether to raise what goes wrong, or to warn of it once and stop recording.
+            listeners: called with each frame, on the first rank, once it is written.
         """
-        self.done = done
-        self._model, self._recording, self._every = model, recording, every
+        self.done, self.recording = done, recording
+        self.has_run = self.has_stopped = False
+        self._model, self._every, self._strict = model, every, strict
+        self._listeners = listeners
         self._ranks = Ranks.current()
-        self._recorder = Recorder(model)
-        self._is_due = done % every == 0
-        self._has_run = self._is_compiled = False
+        self._recorder = Recorder(model, failed=self._failed)
+        self._hooks = ExitStack()
         self._open: ExitStack | None = None
         self._losses: list[float | Tensor] = []
-        self._is_own: dict[Optimizer, bool] = {}
+        self._is_own: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
 
     @contextmanager
     def attached(self, *, manual: bool) -> Iterator[None]:
         """With hooks on the model, and on all optimizers unless steps are counted by hand."""
         with ExitStack() as hooks:
-            hooks.callback(self._model.register_forward_pre_hook(self._before_forward).remove)
-            if not manual:
-                hooks.callback(register_optimizer_step_post_hook(self._after_update).remove)
+            if not self.has_stopped:
+                begins = Hook(lambda _: self._begin_compiled(), self._failed)
+                hooks.enter_context(compiled.observed(self._model, compiled.CALL, begins))
+                before = Hook(self._before_forward, self._failed, compiled.trace_call)
+                hooks.callback(self._model.register_forward_pre_hook(before).remove)
+                if not manual:
+                    after = Hook(self._after_update, self._failed)
+                    hooks.enter_context(optimizer_steps.heard_by(after))
+                with self.safely():
+                    compiled.forget(self._model)
+                    self._hooks.enter_context(self._recorder.hooked())
+            hooks.callback(self._ranks.settle)
+            hooks.callback(self._hooks.close)
             hooks.callback(self._detach)
+            self._prepare()
             yield
+
+    @contextmanager
+    def safely(self) -> Iterator[None]:
+        """What goes wrong inside does not get out, unless `strict` wants it to."""
+        try:
+            yield
+        except Exception as error:
+            self._failed(error)
 
     def loss(self, value: float | Tensor) -> None:
         """Keep the loss of this step; a tensor is read only when a frame is added."""
-        self._losses.append(value.detach() if isinstance(value, Tensor) else value)
+        if not self.has_stopped:
+            self._losses.append(value.detach() if isinstance(value, Tensor) else value)
+
+    def begin(self) -> None:
+        """Training has begun a step; the model's own hook says so wherever the model is called."""
+        self.has_run = True
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether the step that is under way is recorded; the same on every rank."""
+        return self._open is not None
 
     def step(self) -> None:
         """End a step, with ``manual=True``; does nothing if the model has not run since."""
-        if self._is_compiled:
-            raise InputError(_COMPILED)
-        if not self._has_run:
+        if not self.has_run:
             return
         if self._open is not None:
-            self._add_frame()
+            self._detach()
+            if not self.has_stopped:
+                with self.safely():
+                    self._add_frame()
         self.done += 1
-        self._has_run = False
-        self._is_due = self.done % self._every == 0
+        self.has_run = False
+        if self.has_stopped or not self._recorder.is_compiled:
+            self._hooks.close()
+        self._prepare()
 
     def finish(self) -> None:
         """Add the losses since the last frame, in a frame without tensors."""
-        if self._losses and self._recording is not None:
-            self._recording.append(Frame(step=self.done, losses=tuple(self.losses)))
+        if self._losses:
+            with self.safely():
+                self._append(Frame(step=self.done, losses=tuple(self.losses)))
             self._losses.clear()
 
     @property
@@ -151,18 +234,23 @@ class LiveRecording:
         """Losses since the last frame."""
         return [float(value) for value in self._losses]
 
-    def _before_forward(self, _: nn.Module, __: object) -> None:
-        if torch.compiler.is_compiling():  # an error raised here would be swallowed: raise later
-            self._is_compiled = True
-            return
-        if not torch.is_grad_enabled():
-            return
-        self._has_run = True
-        if self._is_due and self._open is None:
-            self._open = ExitStack()
-            self._open.enter_context(self._recorder.step(MATMUL_KINDS, entered=True))
+    def _prepare(self) -> None:
+        """Put the hooks of a step on, if the next one is due."""
+        if self.done % self._every == 0 and self._open is None and not self.has_stopped:
+            with self.safely(), ExitStack() as opened:
+                opened.enter_context(self._recorder.step(MATMUL_KINDS, in_training=True))
+                self._open = opened.pop_all()
 
-    def _after_update(self, optimizer: Optimizer, _: object, __: object) -> None:
+    def _before_forward(self, _: nn.Module, __: object) -> None:
+        if torch.is_grad_enabled() and is_readable():
+            self.begin()
+
+    def _begin_compiled(self) -> None:
+        self._recorder.is_compiled = True
+        self.begin()
+        self._recorder.begin()
+
+    def _after_update(self, optimizer: Optimizer) -> None:
         if not self._holds_parameters(optimizer):
             return
         if in_backward():
@@ -180,12 +268,19 @@ class LiveRecording:
         return self._is_own[optimizer]
 
     def _add_frame(self) -> None:
-        self._detach()
         records = self._ranks.merge(matmul_operands(self._recorder), self._model)
-        if self._recording is not None:
-            losses = tuple(self.losses)
-            self._recording.append(Frame(step=self.done, losses=losses, records=records))
+        if records is None:  # the first rank has said why
+            self.has_stopped = True
+        else:
+            self._append(Frame(step=self.done, losses=tuple(self.losses), records=records))
         self._losses.clear()
+
+    def _append(self, frame: Frame) -> None:
+        if self.recording is not None:
+            self.recording.append(frame)
+            self.recording.frames.clear()
+            for listener in self._listeners:
+                listener(frame)
 
     def _detach(self) -> None:
         """Take the hooks of a step off, if they are on."""
@@ -193,28 +288,41 @@ class LiveRecording:
             self._open.close()
             self._open = None
 
+    def _failed(self, error: Exception) -> None:
+        """Raise an error, or warn of the first one; nothing is recorded from then on."""
+        if self._strict:
+            raise error
+        if self.has_stopped:
+            return
+        self.has_stopped = True
+        self._losses.clear()
+        with suppress(RuntimeError):  # a store that is gone: nobody waits there
+            self._ranks.give_up()
+        reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        warnings.warn(
+            f"umup-diag records no more from step {self.done} on; training goes on. {reason}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
-_COMPILED = (
-    "a compiled model cannot be recorded: its layers' inputs and gradients do not exist one by one."
-    "\nRecord the steps of interest with the model as it was before torch.compile."
-)
+
+def _inside(model: nn.Module) -> nn.Module:
+    if isinstance(model, DataParallel | DistributedDataParallel):
+        inner: nn.Module = model.module
+        return _inside(inner)
+    if compiled.is_wrapper(model):
+        inner = model._orig_mod  # type: ignore[assignment]
+        return _inside(inner)
+    return model
 
 
 def recordable(model: nn.Module) -> nn.Module:
-    """The model inside DDP, if its layers can be watched.
+    """The model inside DDP, DataParallel or ``torch.compile``, if its layers can be watched.
 
     Raises:
-        InputError: if it is compiled, or sharded by FSDP 1.
+        InputError: if it is sharded by FSDP 1.
     """
-    bare = model.module if isinstance(model, DistributedDataParallel) else model
-    compiled = [
-        module
-        for module in bare.modules()
-        if getattr(module, "_compiled_call_impl", None) is not None
-        or type(module).__name__ == "OptimizedModule"
-    ]
-    if compiled:
-        raise InputError(_COMPILED)
+    bare = _inside(model)
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in bare.modules()):
         raise InputError(
             "FullyShardedDataParallel keeps parameters in flat pieces that have no layer.\n"

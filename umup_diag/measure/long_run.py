@@ -17,7 +17,7 @@ from umup_diag.measure import environment
 from umup_diag.measure.checkpoint import torch_file
 from umup_diag.measure.data.batches import Batches
 from umup_diag.measure.data.corpus import Corpus
-from umup_diag.measure.live import COMMAND, LiveRecording, recordable
+from umup_diag.measure.live import COMMAND, LiveRecording, is_begun, recordable
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
 from umup_diag.measure.workplace import Workplace
@@ -39,6 +39,11 @@ def recorded_settings(folder: Path, *, device: str) -> TrainingRunSettings:
     Raises:
         InputError: if there is none, or if it is a user's own loop.
     """
+    if not is_begun(folder):
+        raise InputError(
+            f"{folder} holds no recording yet: the run was stopped before it had begun one.\n"
+            "Start it anew, without --resume."
+        )
     recording = Recording.load(folder)
     if recording.command != COMMAND or _DIGEST not in recording.environment:
         raise InputError(
@@ -96,7 +101,9 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
         if settings.fp8:
             stack.enter_context(simulate_fp8(model, settings.fp8))
         recording = _recording(settings, workplace.out, corpus, device, first)
-        live = LiveRecording(recordable(model), recording, every=settings.every, done=first)
+        live = LiveRecording(
+            recordable(model), recording, every=settings.every, done=first, strict=True
+        )
         stack.enter_context(live.attached(manual=True))
         for value in pending:
             live.loss(value)

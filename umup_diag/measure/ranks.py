@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce
 from operator import add
+from time import sleep
 
 import torch.distributed as dist
 from torch import nn
@@ -23,9 +24,13 @@ from umup_diag.measure.layers import tensors
 from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind
 
-PATIENCE = timedelta(minutes=10)
-"""How long the first rank waits for another's part: as long as a slow step may take."""
+PATIENCE = timedelta(minutes=1)
+"""How long the first rank waits for another's part, once in a run; ranks end a step together, and a
+collective of the others, which wait for the first meanwhile, fails after ten minutes."""
+SETTLING = 0.1  # seconds
 CHUNK = 1 << 20  # bytes; a store refuses values of more than 8 MiB
+_CLOSED = "closed"  # a key that the first rank sets when it collects no more
+_NOTHING = "nothing"  # in place of a part, from a rank that records no more
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,29 +60,31 @@ class Ranks:
 
     def merge(
         self, records: tuple[TensorRecord, ...], model: nn.Module
-    ) -> tuple[TensorRecord, ...]:
+    ) -> tuple[TensorRecord, ...] | None:
         """All ranks' tensors, on rank 0; what every rank holds alike is counted once.
 
         Every rank must call this, as often as the others. Inputs and gradients are of each rank's
         own micro-batches.
 
         Returns:
-            The sum on rank 0, this rank's own part elsewhere.
+            The sum on rank 0, this rank's own part elsewhere; None if rank 0 records no more.
 
         Raises:
-            InputError: on rank 0, if another's part does not come within `PATIENCE`.
+            InputError: on rank 0, if another's part does not come within `PATIENCE`, or if another
+                rank records no more.
         """
         if self.world == 1:
             return records
-        if self._mailbox is None:
-            self._mailbox = _Mailbox.open(self.rank)
+        mailbox = self._opened()
+        if mailbox.is_closed:
+            return None
         once = {named.name for named in tensors(model) if not self._holds_own(named.parameter)}
         own = [each for each in records if each.kind != Kind.WEIGHT or each.tensor not in once]
         if not self.is_first:
-            self._mailbox.post(self.rank, own)
+            mailbox.post(self.rank, own)
             return records
-        others = [self._mailbox.collect(rank) for rank in range(1, self.world)]
-        self._mailbox.merges += 1
+        others = [mailbox.collect(rank) for rank in range(1, self.world)]
+        mailbox.merges += 1
         parts: dict[tuple[str, str], list[TensorRecord]] = {}
         for record in (each for rank in (own, *others) for each in rank):
             parts.setdefault((record.tensor, record.kind), []).append(record)
@@ -85,6 +92,29 @@ class Ranks:
             replace(found[0], statistics=reduce(add, (each.histogram for each in found)))
             for found in parts.values()
         )
+
+    def give_up(self) -> None:
+        """Record no more: the others need not wait for this rank, nor fill the store."""
+        if self.world == 1:
+            return
+        if self.is_first:
+            self._opened().close()
+        else:
+            self._opened().post(self.rank, None)
+
+    def settle(self) -> None:
+        """At the end of a recording: let torch's threads free what the last collective has left.
+
+        A gloo group that is destroyed before they have may hang; they need the interpreter's lock
+        for it, which this lets go of for a moment.
+        """
+        if self.world > 1:
+            sleep(SETTLING)
+
+    def _opened(self) -> "_Mailbox":
+        if self._mailbox is None:
+            self._mailbox = _Mailbox.open(self.rank)
+        return self._mailbox
 
     def _holds_own(self, parameter: nn.Parameter) -> bool:
         """Whether this rank's part of a parameter is one that no lower rank has."""
@@ -118,11 +148,23 @@ class _Mailbox:
         number = store.add(f"umup_diag/mailboxes/{rank}", 1)
         return cls(store=distributed_c10d.PrefixStore(f"umup_diag/{number}", store))
 
-    def post(self, rank: int, records: Sequence[TensorRecord]) -> None:
-        """Send this rank's part, and do not wait for anybody."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether the first rank collects no more."""
+        return self.store.check([_CLOSED])
+
+    def close(self) -> None:
+        """As the first rank: collect no more."""
+        self.store.set(_CLOSED, "")
+
+    def post(self, rank: int, records: Sequence[TensorRecord] | None) -> None:
+        """Send this rank's part, and do not wait for anybody; None says that there is no more."""
+        key = f"{self.merges}/{rank}"
+        if records is None:
+            self.store.set(key, _NOTHING)
+            return
         content = pickle.dumps(records)
         pieces = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
-        key = f"{self.merges}/{rank}"
         for number, piece in enumerate(pieces):
             self.store.set(f"{key}/{number}", piece)  # type: ignore[arg-type]  # bytes will do
         self.store.set(key, str(len(pieces)))
@@ -139,7 +181,10 @@ class _Mailbox:
                 f"({str(error).splitlines()[0][:80]}).\n"
                 "Every rank must enter record(...) and take every step."
             ) from None
-        keys = [f"{key}/{number}" for number in range(int(self.store.get(key)))]
+        number_of_pieces = self.store.get(key).decode()
+        if number_of_pieces == _NOTHING:
+            raise InputError(f"rank {rank} records no more; its own output says why.")
+        keys = [f"{key}/{number}" for number in range(int(number_of_pieces))]
         content = b"".join(self.store.get(each) for each in keys)
         for each in (key, *keys):
             self.store.delete_key(each)

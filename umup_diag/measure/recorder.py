@@ -5,16 +5,22 @@ tensors are only read, and every hook is gone when the step ends, also when it e
 exception.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from umup_diag.measure import compiled
 from umup_diag.measure.attention import AttentionCalls, Call
 from umup_diag.measure.backward import in_backward
-from umup_diag.measure.layers import is_layer, tensors
+from umup_diag.measure.hook import Hook, around
+from umup_diag.measure.layers import is_layer, plain, tensors
+from umup_diag.measure.readable import is_readable
 from umup_diag.measure.weight_sample import WeightSample
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import TensorRecord
@@ -26,21 +32,33 @@ MATMUL_KINDS = frozenset({Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT})
 CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
 
 
+class _Thread(threading.local):
+    """Where one thread is in the model; replicas of a model run in several."""
+
+    def __init__(self) -> None:
+        self.inside: list[str] = []  #: names of the modules that are being called
+        self.is_counted = True  #: whether the outermost of them belongs to a pass that is recorded
+
+
 @dataclass(slots=True)
 class _Step:
     """What one step has gathered so far."""
 
     kinds: Collection[Kind]
+    in_training: bool = False
     histograms: dict[tuple[str, Kind], CodeHistogram] = field(default_factory=dict)
     head_dims: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
-    inside: list[str] = field(default_factory=list)
-    open: bool = True
+    thread: _Thread = field(default_factory=_Thread)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    has_begun: bool = False
+    is_open: bool = True
 
     def add(self, tensor: str, kind: Kind, x: Tensor) -> None:
         histogram = CodeHistogram.of(_local(x.detach()))
-        known = self.histograms.get((tensor, kind))
-        self.histograms[tensor, kind] = histogram if known is None else known + histogram
+        with self.lock:
+            known = self.histograms.get((tensor, kind))
+            self.histograms[tensor, kind] = histogram if known is None else known + histogram
 
 
 class Recorder:
@@ -60,17 +78,25 @@ class Recorder:
     where the model calls ``scaled_dot_product_attention``, under the module that calls it.
     """
 
-    def __init__(self, model: nn.Module, *, changes: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        changes: bool = False,
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         """Prepare to record `model`.
 
         Args:
             model: any module.
             changes: whether to keep what `Kind.UPDATE` and `Kind.OUTPUT_CHANGE` compare with: a
                 sample of each weight as it is now, and the outputs of the first step.
+            failed: gets what goes wrong inside the model's calls; None raises it there.
         """
         self.model = model
+        self._failed = failed
         self._tensors = {named.name: named for named in tensors(model)}
-        self._names = {module: name for name, module in model.named_modules()}
+        self._names = {module: plain(name) for name, module in model.named_modules()}
         self._order: dict[str, int] = {}
         self._initial_weights: dict[str, WeightSample] = {}
         self._initial_outputs: dict[tuple[str, int], Tensor] | None = None
@@ -79,41 +105,71 @@ class Recorder:
             for name, named in self._tensors.items():
                 self._initial_weights[name] = WeightSample.of(named.parameter)
         self._first = True
-        self._step = _Step(kinds=())
+        self._is_hooked = False
+        self.is_compiled = False  #: whether the model was seen to run compiled
+        self._step = _Step(kinds=(), is_open=False)
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """Keep the hooks on while inside, for a compiler to find, and not for each step alone."""
+        self._is_hooked = True
+        try:
+            with ExitStack() as keys:
+                for module, name in self._names.items():
+                    if is_layer(module):
+                        observers = (
+                            Hook(partial(self._observe_input, name), self._failed),
+                            Hook(partial(self._observe_grad_output, name), self._failed),
+                        )
+                        keys.enter_context(compiled.observed(module, compiled.LAYER, *observers))
+                keys.enter_context(around(map(self._hooks, self._names)))
+                yield
+        finally:
+            self._is_hooked = False
+
+    def _hooks(self, module: nn.Module) -> tuple[nn.Module, Hook, Hook]:
+        name, layer = self._names[module], is_layer(module)
+        traced = compiled.trace_layer if layer else None
+        return (
+            module,
+            Hook(partial(self._enter, name), self._failed),
+            Hook(partial(self._leave, name, layer), self._failed, traced),
+        )
 
     @contextmanager
     def step(
-        self, kinds: Collection[Kind] = MATMUL_KINDS, *, entered: bool = False
+        self, kinds: Collection[Kind] = MATMUL_KINDS, *, in_training: bool = False
     ) -> Iterator[None]:
         """Record what happens inside, of these kinds; weights and updates as they are on entry.
 
         Args:
             kinds: of tensors.
-            entered: whether this is called from a forward pre-hook of the model itself.
+            in_training: leave out forward passes without gradients, and take weights and updates
+                when the first other one begins.
 
         Raises:
             ValueError: for kinds of change, unless the recorder was made with ``changes=True``.
         """
         if self._initial_outputs is None and CHANGE_KINDS & set(kinds):
             raise ValueError("to record updates and output changes, use changes=True")
-        self._step = _Step(kinds=kinds)
+        step = self._step = _Step(kinds=kinds, in_training=in_training)
         try:
             with ExitStack() as hooks:
-                for name, named in self._tensors.items():
-                    self._record_parameter(name, named.parameter, hooks)
-                for module in self._names:
-                    hooks.callback(module.register_forward_pre_hook(self._enter).remove)
-                    after = module.register_forward_hook(
-                        self._leave, with_kwargs=True, always_call=True
-                    )
-                    hooks.callback(after.remove)
+                if not in_training:
+                    self.begin()
+                if Kind.WEIGHT_GRAD in kinds:
+                    for name, named in self._tensors.items():
+                        if named.parameter.requires_grad:
+                            see = Hook(partial(self._weight_grad, step, name), self._failed)
+                            hook = named.parameter.register_post_accumulate_grad_hook(see)
+                            hooks.callback(hook.remove)
+                if not self._is_hooked:
+                    hooks.enter_context(self.hooked())
                 if Kind.ATTENTION_LOGITS in kinds:
-                    hooks.enter_context(AttentionCalls(self._record_attention))
-                if entered:
-                    self._enter(self.model, None)
+                    hooks.enter_context(AttentionCalls(partial(self._record_attention, step)))
                 yield
         finally:
-            self._step.open = False
+            step.is_open = False
             self._first = False
 
     def take(self) -> list[TensorRecord]:
@@ -136,41 +192,58 @@ class Recorder:
             records, key=lambda record: (record.order, record.tensor, kind_order(record.kind))
         )
 
-    def _record_parameter(self, name: str, parameter: nn.Parameter, hooks: ExitStack) -> None:
+    def begin(self) -> None:
+        """Record the parameters, once a step."""
         step = self._step
-        if Kind.WEIGHT in step.kinds:
-            step.add(name, Kind.WEIGHT, parameter)
-        if Kind.UPDATE in step.kinds and parameter.requires_grad:
-            step.add(name, Kind.UPDATE, self._initial_weights[name].change(parameter))
-        if Kind.WEIGHT_GRAD in step.kinds and parameter.requires_grad:
+        with step.lock:
+            has_begun, step.has_begun = step.has_begun, True
+        if has_begun or not step.is_open:
+            return
+        for name, named in self._tensors.items():
+            if Kind.WEIGHT in step.kinds:
+                step.add(name, Kind.WEIGHT, named.parameter)
+            if Kind.UPDATE in step.kinds and named.parameter.requires_grad:
+                change = self._initial_weights[name].change(named.parameter)
+                step.add(name, Kind.UPDATE, change)
 
-            def record_gradient(accumulated: Tensor) -> None:
-                if accumulated.grad is not None:
-                    step.add(name, Kind.WEIGHT_GRAD, accumulated.grad)
+    def _weight_grad(self, step: _Step, name: str, accumulated: Tensor) -> None:
+        if accumulated.grad is not None:
+            step.add(name, Kind.WEIGHT_GRAD, accumulated.grad)
 
-            hooks.callback(parameter.register_post_accumulate_grad_hook(record_gradient).remove)
-
-    def _enter(self, module: nn.Module, _: object) -> None:
-        name = self._names[module]
-        self._order.setdefault(name, len(self._order))
-        self._step.inside.append(name)
+    def _enter(self, name: str, _module: nn.Module, _args: object) -> None:
+        step = self._step
+        if not step.is_open:
+            return
+        thread = step.thread
+        if not thread.inside and step.in_training:
+            thread.is_counted = torch.is_grad_enabled() and is_readable()
+        thread.inside.append(name)
+        if thread.is_counted:
+            self._order.setdefault(name, len(self._order))
+            self.begin()
 
     def _leave(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+        self,
+        name: str,
+        is_layer: bool,
+        _module: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        output: Any,
     ) -> None:
-        name, step = self._step.inside.pop(), self._step
-        if not is_layer(module):
+        step = self._step
+        if not step.is_open:
+            return
+        thread = step.thread
+        if thread.inside:  # another thread's pass may have begun before there were hooks
+            thread.inside.pop()
+        if not is_layer or not thread.is_counted:
             return
         out = _first_tensor(output)
         if out is None:
             return
         if Kind.GRAD_OUTPUT in step.kinds and out.requires_grad:
-
-            def record_gradient(gradient: Tensor) -> None:
-                if step.open:
-                    step.add(name, Kind.GRAD_OUTPUT, gradient)
-
-            out.register_hook(record_gradient)
+            out.register_hook(Hook(partial(self._grad_output, step, name), self._failed))
         if in_backward():  # a checkpointed module, run again
             return
         input_ = _first_tensor((args, kwargs))
@@ -178,23 +251,40 @@ class Recorder:
             step.add(name, Kind.INPUT, input_)
         if Kind.OUTPUT in step.kinds:
             step.add(name, Kind.OUTPUT, out)
-        self._record_change(name, out.detach())
+        self._record_change(step, name, out.detach())
 
-    def _record_change(self, name: str, out: Tensor) -> None:
+    def _grad_output(self, step: _Step, name: str, gradient: Tensor) -> None:
+        if step.is_open:
+            step.add(name, Kind.GRAD_OUTPUT, gradient)
+
+    def _observe_input(self, name: str, x: Tensor) -> None:
+        """Of a layer in compiled code; what is computed again in the backward pass is left out."""
+        self.is_compiled = True
+        step = self._step
+        if step.is_open and Kind.INPUT in step.kinds and not in_backward():
+            self._order.setdefault(name, len(self._order))
+            step.add(name, Kind.INPUT, x)
+
+    def _observe_grad_output(self, name: str, gradient: Tensor) -> None:
+        if Kind.GRAD_OUTPUT in self._step.kinds:
+            self._grad_output(self._step, name, gradient)
+
+    def _record_change(self, step: _Step, name: str, out: Tensor) -> None:
         if self._initial_outputs is None:
             return
-        call = self._step.calls[name] = self._step.calls.get(name, -1) + 1
+        call = step.calls[name] = step.calls.get(name, -1) + 1
         if self._first:
             self._initial_outputs[name, call] = out.clone()
-        elif Kind.OUTPUT_CHANGE in self._step.kinds:
+        elif Kind.OUTPUT_CHANGE in step.kinds:
             initial = self._initial_outputs.get((name, call))
             if initial is not None and initial.shape == out.shape:  # an expert's tokens may differ
-                self._step.add(name, Kind.OUTPUT_CHANGE, out - initial)
+                step.add(name, Kind.OUTPUT_CHANGE, out - initial)
 
-    def _record_attention(self, call: Call) -> None:
-        name = self._step.inside[-1] if self._step.inside else ""
-        self._step.head_dims[name] = call.head_dim
-        self._step.add(name, Kind.ATTENTION_LOGITS, call.logits())
+    def _record_attention(self, step: _Step, call: Call) -> None:
+        inside = step.thread.inside
+        name = inside[-1] if inside else ""
+        step.head_dims[name] = call.head_dim
+        step.add(name, Kind.ATTENTION_LOGITS, call.logits())
 
 
 def _local(x: Tensor) -> Tensor:
