@@ -6,11 +6,15 @@ from typing import Any
 SAME_POWER = 0.2  #: two powers of width this close are one
 
 
-def power(exponent: float, axis: str = "width") -> str:
-    """A power of an axis, its exponent rounded to the half power that it is within 0.2 of."""
+def rounded(exponent: float) -> float:
+    """An exponent, as the half power that it is within 0.2 of."""
     half = round(2 * exponent) / 2
-    near = abs(exponent - half) <= SAME_POWER
-    return f"{axis}^{half:+g}" if near else f"{axis}^{exponent:+.2f}"
+    return half if abs(exponent - half) <= SAME_POWER else exponent
+
+
+def power(exponent: float, axis: str = "width") -> str:
+    """A power of an axis, its exponent rounded."""
+    return f"{axis}^{round(rounded(exponent), 2):+g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ class NoteKind(StrEnum):
     NOT_JUDGED = "not_judged"  #: what was left out, and why
     STALE_EXCEPTION = "stale_exception"  #: an exception that nothing needs any more
     CAUTION = "caution"  #: what to keep in mind when reading the findings
+    VERIFIED = "verified"  #: what came of applying the fixes
     REMARK = "remark"  #: what else was found
 
 

@@ -8,22 +8,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import isfinite, isinf
 
-from umup_diag.checks.coordcheck import COORDCHECK
-from umup_diag.checks.coordcheck.decision import EDGE, Decision, Doubt, with_siblings
+from umup_diag.checks.coordcheck import COORDCHECK, verification
+from umup_diag.checks.coordcheck.decision import EDGE, Decision
 from umup_diag.checks.coordcheck.diagnosis import Diagnosis, Explanation
 from umup_diag.checks.coordcheck.epsilon import epsilon_notes
-from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
-from umup_diag.checks.coordcheck.measuring import Measured, Measuring
+from umup_diag.checks.coordcheck.measuring import Measured
 from umup_diag.checks.coordcheck.question import Question
+from umup_diag.checks.coordcheck.reading import Reading
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.coordcheck.trend import MOST_SEEDS
-from umup_diag.checks.coordcheck.true_gradient import gradient_is_true
 from umup_diag.checks.fix import Advice, Fix
 from umup_diag.checks.result import Finding, Note, NoteKind, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.recording import Recording
-from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
 
 #: Share of the findings that may be too noisy to decide, near to what is right, in a model that
@@ -43,6 +41,15 @@ def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
     Raises:
         InputError: if the models differ in more than width, or do not change with it.
     """
+    plain, fixed = verification.split(recording)
+    result = _judge(plain, settings)
+    if not settings.verify_fix:
+        return result
+    again = _judge(fixed, settings) if fixed.frames else None
+    return replace(result, notes=(*result.notes, *verification.notes(plain, again, settings)))
+
+
+def _judge(recording: Recording, settings: CoordcheckSettings) -> Result:
     findings: Sequence[Finding] = _non_finite(recording)
     if findings:
         text = "Slopes are not judged: a loss is not finite."
@@ -61,20 +68,8 @@ def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
 def _judge_slopes(
     recording: Recording, settings: CoordcheckSettings
 ) -> tuple[Sequence[Finding], list[Note]]:
-    assert settings.target is not None
-    evidence = Evidence.of(recording)
-    measured = Measuring(
-        evidence,
-        schemes.get(settings.target),
-        true_gradient=gradient_is_true(recording),
-    ).all()
-    doubt = Doubt(findings=len(measured.questions), looks=len(settings.looks))
-    decisions = with_siblings(
-        measured.questions,
-        {key: each.decide(doubt) for key, each in measured.questions.items()},
-        doubt,
-    )
-    diagnosis = Diagnosis(measured, decisions)
+    reading = Reading.of(recording, settings)
+    measured, decisions, diagnosis = reading.measured, reading.decisions, reading.diagnosis
     judged = [
         question
         for question in measured.questions.values()
@@ -96,7 +91,7 @@ def _judge_slopes(
         notes += _how_to_settle(open_, settings, recording)
     if filled_in := recording.environment.get(FILLED_IN):
         notes.append(Note(kind=NoteKind.REMARK, text=f"The model: {filled_in}"))
-    return findings, notes + epsilon_notes(evidence) + _cautions(settings)
+    return findings, notes + epsilon_notes(reading.evidence) + _cautions(settings)
 
 
 def _finding(

@@ -1,14 +1,15 @@
 """Short training runs at every width and seed, into a recording that can be taken up again."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
 import torch
 
-from umup_diag.checks.coordcheck import COORDCHECK
+from umup_diag.checks.coordcheck import COORDCHECK, verification
 from umup_diag.checks.coordcheck.judge import FILLED_IN, judge
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.verdict import Verdict
@@ -16,10 +17,11 @@ from umup_diag.errors import InputError
 from umup_diag.measure import environment
 from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.data.run_seed import run_seed
+from umup_diag.measure.rescaled import rescaled
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import Schedule, train
 from umup_diag.measure.workplace import Progress, Workplace, silent
-from umup_diag.recording import Recording
+from umup_diag.recording import Frame, Recording
 from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
 
@@ -112,47 +114,60 @@ def sweep(
         seq_len=settings.seq_len,
         kinds=kinds,
     )
+    run = partial(train, corpus=corpus, schedule=schedule, device=device)
+    _runs(partial(run, subject), settings, recording, progress)
+    if settings.verify_fix:
+        changes = verification.changes(verification.split(recording)[0], settings)
+        if changes:
+            fixed = rescaled(subject, changes, base_width=min(settings.widths))
+            _runs(partial(run, fixed), settings, recording, progress, is_fixed=True)
+
+
+def _runs(
+    run: Callable[..., Iterable[Frame]],
+    settings: CoordcheckSettings,
+    recording: Recording,
+    progress: Progress,
+    *,
+    is_fixed: bool = False,
+) -> None:
+    """Of the model as it is, or of that with the fixes."""
+    suffix = ", fixed" if is_fixed else ""
+    labels = {width: f"width {width:>5}{suffix}" for width in settings.widths}
     for seeds in settings.looks:
-        recorded = recording.runs()
+        recorded = verification.split(recording)[is_fixed].runs()
         points = settings.points(seeds)
         total = Counter(width for width, _ in points)
         done = Counter(width for width, seed in points if _key(width, seed) in recorded)
-        for width in settings.widths:
-            progress(_label(width), done[width], total[width])
+        for width, label in labels.items():
+            progress(label, done[width], total[width])
         for width, seed in points:
             frames = recorded.get(_key(width, seed))
             if frames is None:
-                run = train(
-                    subject,
-                    corpus,
-                    schedule,
-                    width=width,
-                    seed=seed,
-                    stream=run_seed(settings.seed, seed),
-                    device=device,
-                )
-                frames = [frame.in_moments() for frame in run]
+                stream = run_seed(settings.seed, seed)
+                frames = [
+                    frame.in_moments() for frame in run(width=width, seed=seed, stream=stream)
+                ]
+                if is_fixed:
+                    frames = [verification.marked(frame) for frame in frames]
                 recording.append(*frames)
                 done[width] += 1
-                progress(_label(width), done[width], total[width])
+                progress(labels[width], done[width], total[width])
             if not isfinite(frames[-1].losses[-1]):
                 return
-        if _is_settled(recording, settings, seeds):
+        if _is_settled(verification.split(recording)[is_fixed], settings, seeds):
             return
-
-
-def _label(width: int) -> str:
-    return f"width {width:>5}"
 
 
 def _key(width: int, seed: int) -> tuple[tuple[str, float], ...]:
     return ("width", width), ("seed", seed)
 
 
-def _is_settled(recording: Recording, settings: CoordcheckSettings, seeds: int) -> bool:
+def _is_settled(runs: Recording, settings: CoordcheckSettings, seeds: int) -> bool:
     """Whether no further look would be taken."""
     last = seeds == settings.looks[-1]
-    return last or judge(recording, settings).verdict is not Verdict.INCONCLUSIVE
+    alone = replace(settings, verify_fix=False)
+    return last or judge(runs, alone).verdict is not Verdict.INCONCLUSIVE
 
 
 def _resume(folder: Path, settings: CoordcheckSettings, corpus: Corpus) -> Recording:
@@ -186,10 +201,17 @@ def _is_finished(folder: Path) -> bool:
         return False
     if recording.command != COORDCHECK.name:
         return False
-    if not all(map(isfinite, recording.losses)):
+    plain, fixed = verification.split(recording)
+    if not settings.verify_fix or not _is_through(plain, settings):
+        return _is_through(plain, settings)
+    return _is_through(fixed, settings) or not verification.changes(plain, settings)
+
+
+def _is_through(runs: Recording, settings: CoordcheckSettings) -> bool:
+    if not all(map(isfinite, runs.losses)):
         return True
-    done = len(recording.runs())
+    done = len(runs.runs())
     return any(
-        len(settings.points(seeds)) == done and _is_settled(recording, settings, seeds)
+        len(settings.points(seeds)) == done and _is_settled(runs, settings, seeds)
         for seeds in settings.looks
     )

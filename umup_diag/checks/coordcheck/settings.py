@@ -69,6 +69,11 @@ class CoordcheckSettings(RunSettings):
     text: Path | None = shared.TEXT.field()
     build: Mapping[str, Any] = shared.BUILD.field()
 
+    verify_fix: bool = option(
+        "Apply the fixes to rates and initial weights, from outside, and judge again.",
+        default=False,
+    )
+
     @property
     def looks(self) -> tuple[int, ...]:
         """Numbers of seeds at which the runs may end; the last ends them."""
@@ -101,5 +106,5 @@ class CoordcheckSettings(RunSettings):
                 words += [f"{setting.flag} {shlex.quote(entry)}" for entry in Table.words(value)]
                 continue
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += [setting.flag, shlex.quote(text)]
+            words += [setting.flag] if value is True else [setting.flag, shlex.quote(text)]
         return " ".join(words)

@@ -176,4 +176,5 @@ class Subject:
 
 def _offers(holder: Any, name: str) -> bool:
     """Whether it is there, and no module of that name that a package happens to have."""
-    return hasattr(holder, name) and not isinstance(getattr(holder, name), ModuleType)
+    offered = getattr(holder, name, None)
+    return offered is not None and not isinstance(offered, ModuleType)

@@ -1,0 +1,56 @@
+"""What a recording of a coord check says, before it is told: slopes, decisions, roots."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from umup_diag.checks.coordcheck.decision import Decision, Doubt, with_siblings
+from umup_diag.checks.coordcheck.diagnosis import Diagnosis
+from umup_diag.checks.coordcheck.evidence import Evidence
+from umup_diag.checks.coordcheck.measuring import Measured, Measuring
+from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.coordcheck.true_gradient import gradient_is_true
+from umup_diag.recording import Recording
+from umup_diag.scaling import schemes
+from umup_diag.scaling.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A recording, read under its settings.
+
+    Attributes:
+        evidence: every series.
+        measured: the slopes and what each should be.
+        decisions: on each, by tensor and kind.
+        diagnosis: the faults that explain them.
+    """
+
+    evidence: Evidence
+    measured: Measured
+    decisions: Mapping[tuple[str, Kind], Decision]
+    diagnosis: Diagnosis
+
+    @classmethod
+    def of(cls, recording: Recording, settings: CoordcheckSettings) -> "Reading":
+        """Read it.
+
+        Raises:
+            InputError: if the models differ in more than width, or do not change with it.
+        """
+        assert settings.target is not None
+        evidence = Evidence.of(recording)
+        scheme = schemes.get(settings.target)
+        measuring = Measuring(evidence, scheme, true_gradient=gradient_is_true(recording))
+        measured = measuring.all()
+        doubt = Doubt(findings=len(measured.questions), looks=len(settings.looks))
+        decisions = with_siblings(
+            measured.questions,
+            {key: each.decide(doubt) for key, each in measured.questions.items()},
+            doubt,
+        )
+        return cls(
+            evidence=evidence,
+            measured=measured,
+            decisions=decisions,
+            diagnosis=Diagnosis(measured, decisions),
+        )
