@@ -96,13 +96,13 @@ class Measuring:
         for each in questions:
             alike = members[starred(each.tensor), each.kind, each.step]
             facts = self.evidence.facts.get(each.tensor)
-            if each.tensor in rated and facts is not None and facts.role is None:
-                each = replace(each, may_stay_open=each.kind is Kind.LOSS_CHANGE)
-            if len(alike) < 2:
-                yield each
-            else:
-                right = each.tensor in rated and len(alike) > 2
-                yield replace(each, siblings=pooled(alike), rate_is_right=right)
+            is_change = each.kind is Kind.LOSS_CHANGE
+            yield replace(
+                each,
+                siblings=pooled(alike) if len(alike) > 1 else None,
+                rate_is_right=is_change and each.tensor in rated,
+                speaks_for_few=is_change and facts is not None and facts.role is None,
+            )
 
     def step(self, tensor: str) -> int | None:
         """The first update with a loss change to speak of, in all runs or nearly all."""
@@ -137,10 +137,12 @@ class Measuring:
             assert update is not None
             expected = gradient.slope + update.slope + _GROWTH[facts.role]
         # A gradient that sums over the width what is not aligned at init is smaller by √width until
-        # it aligns: of what feeds a softmax over growing heads, and of a tensor that does not grow
-        # but serves every channel. Under descent that counts twice, in gradient and update.
+        # it aligns: of what feeds a softmax over growing heads, of a tensor that does not grow but
+        # serves every channel, and of one whose few outputs do, as a router's. Under descent that
+        # counts twice, in gradient and update.
         twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
-        unaligned = 1.0 if facts.role is None else self._softmax_growth(tensor)
+        serves_all = facts.role is None or self._is_inner_output(facts)
+        unaligned = 1.0 if serves_all else self._softmax_growth(tensor)
         low = expected - INDEPENDENT * twice * unaligned
         low += twice * self._multiplied_after(tensor)
         accepted = Accepted(low=low, high=expected)
@@ -293,6 +295,12 @@ class Measuring:
             if tensor == layer or tensor.startswith(layer + "."):
                 return growth
         return 0.0
+
+    def _is_inner_output(self, facts: Facts) -> bool:
+        """Whether it has few outputs that do not go to the loss, but back into the network."""
+        known = self.evidence.facts.values()
+        last = max((each.order for each in known if each.role is not None), default=0)
+        return facts.role is Role.OUTPUT and facts.order < last
 
     def _multiplied_after(self, tensor: str) -> float:
         """Power of the constant after a bias's layer, if it shrinks: it meets the bias as well.

@@ -22,10 +22,10 @@ class Question:
         is_decisive: whether the verdict rests on it; else it only explains.
         fault: by how much a fault shifts it, at least.
         siblings: the trend of the same tensor of all layers together; None if it has none.
-        rate_is_right: whether the tensor's own rate is, so that only what all siblings share can
-            be wrong, and their trend may decide for one that is too noisy.
-        may_stay_open: whether it need not be decided where noise hides even a fault: a tensor that
-            does not grow has too few elements to average over, and its own rate is right.
+        rate_is_right: whether the tensor's own rate is: then its loss change can be wrong by its
+            gradient alone, which a fault elsewhere bends, and much else with it.
+        speaks_for_few: whether the tensor does not grow: it has too few elements to average over,
+            so that where its rate is right it need not be decided at all.
     """
 
     tensor: str
@@ -38,7 +38,7 @@ class Question:
     fault: float = SMALLEST_FAULT
     siblings: Trend | None = None
     rate_is_right: bool = False
-    may_stay_open: bool = False
+    speaks_for_few: bool = False
 
     @property
     def key(self) -> tuple[str, Kind]:
@@ -48,14 +48,18 @@ class Question:
     def decide(self, doubt: Doubt) -> Decision:
         """Judge it by itself; where that does not decide it, with its siblings."""
         own = decide(self.found, self.accepted, doubt=doubt, fault=self.fault)
-        half_width = self.found.half_width(doubt.one)
-        if self.may_stay_open and not own.is_wrong and half_width > self.fault:
-            own = replace(own, leans=False)
-        if own.verdict is not Verdict.INCONCLUSIVE or self.siblings is None:
-            return own
-        together = decide(self.siblings, self.accepted, doubt=doubt, fault=self.fault)
-        if own.leans and together.is_wrong and together.deviation * own.deviation > 0:
-            return replace(own, verdict=Verdict.FAIL)
-        if self.rate_is_right and together.verdict is Verdict.PASS:
-            return replace(own, verdict=Verdict.PASS, leans=False)
+        if self.siblings is not None and own.verdict is Verdict.INCONCLUSIVE:
+            together = decide(self.siblings, self.accepted, doubt=doubt, fault=self.fault)
+            if own.leans and together.is_wrong and together.deviation * own.deviation > 0:
+                return replace(own, verdict=Verdict.FAIL)
+            if self.rate_is_right and together.verdict is Verdict.PASS:
+                return replace(own, verdict=Verdict.PASS, leans=False)
+        if self.rate_is_right and own.verdict is Verdict.INCONCLUSIVE:
+            # No fault is here. One elsewhere shows where it is, and in more tensors than this.
+            return replace(own, leans=False)
         return own
+
+    @property
+    def may_stay_open(self) -> bool:
+        """Whether the model may pass whatever its like is undecided."""
+        return self.speaks_for_few and self.rate_is_right
