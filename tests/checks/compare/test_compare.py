@@ -129,7 +129,8 @@ def test_the_losses_are_compared_over_the_last_half(tmp_path: Path) -> None:
     b = write(tmp_path / "b", losses=[9.0] * 10 + [2.5] * 10, q=lambda *_: 1.0)
     (note,) = [n.text for n in compared(a, b).notes if n.text.startswith("Loss")]
     assert note == (
-        "Loss over updates 11 … 20: 2.0000 in A, 2.5000 in B, +0.5000 (+0.5000 … +0.5000)."
+        "Loss over the last 10 updates of both: 2.0000 in A, 2.5000 in B, +0.5000 "
+        "(+0.5000 … +0.5000)."
     )
 
 

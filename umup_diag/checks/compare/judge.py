@@ -152,7 +152,7 @@ def _loss_note(recording: Recording) -> list[Note]:
     late = slice(together // 2, together)
     difference = Mean.of_series([y - x for x, y in zip(a[late], b[late], strict=True)])
     text = (
-        f"Loss over updates {together // 2 + 1} … {together}: {np.mean(a[late]):.4f} in A, "
+        f"Loss over the last {len(a[late])} updates of both: {np.mean(a[late]):.4f} in A, "
         f"{np.mean(b[late]):.4f} in B, {difference.mean:+.4f} "
         f"({difference.low:+.4f} … {difference.high:+.4f})."
     )
