@@ -4,6 +4,8 @@ Parts:
     slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
     coordcheck: the coord check of each scheme (reports/coordcheck).
     fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
+    fp8_recipes: which tensors need a scale before the cast, in µP and u-µP (reports/fp8_recipes);
+        minutes.
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
 """
 
@@ -17,6 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from reports import fp8_recipes as recipes_compared
 from reports import fp8_training as training_curves
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
@@ -191,11 +194,19 @@ def fp8_training() -> None:
         training_curves.tell(Path(scratch), HERE / "fp8_training")
 
 
+def fp8_recipes() -> None:
+    """Write reports/fp8_recipes: what each recipe makes of µP's and u-µP's tensors."""
+    with TemporaryDirectory() as scratch:
+        recipes_compared.record(Path(scratch))
+        recipes_compared.tell(Path(scratch), HERE / "fp8_recipes")
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "slopes": slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,
     "fp8_training": fp8_training,
+    "fp8_recipes": fp8_recipes,
 }
 
 if __name__ == "__main__":

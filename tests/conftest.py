@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads that wait for a third core crawl
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded
 
 import hypothesis
 import pytest

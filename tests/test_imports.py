@@ -23,7 +23,7 @@ ROOMS = (
     ("umup_diag.checks",),
     ("umup_diag.plans",),
     ("umup_diag.testing",),
-    ("umup_diag.cli", "umup_diag.pytest_plugin"),
+    ("umup_diag.cli", "umup_diag.pytest_plugin", "umup_diag.integrations"),
     ("umup_diag",),
 )
 

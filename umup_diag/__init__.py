@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from umup_diag.checks.result import Result
     from umup_diag.measure.live import record
     from umup_diag.measure.recorder import Recorder
     from umup_diag.numerics import formats
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
     from umup_diag.numerics.simulate import simulate_fp8
     from umup_diag.recording import Recording
 
+    __version__: str
+
 __all__ = [
     "CodeHistogram",
     "Format",
     "Recorder",
     "Recording",
+    "Result",
+    "__version__",
     "formats",
     "quantize",
     "record",
@@ -30,6 +35,7 @@ _HOMES = {
     "Format": "umup_diag.numerics.formats",
     "Recorder": "umup_diag.measure.recorder",
     "Recording": "umup_diag.recording",
+    "Result": "umup_diag.checks.result",
     "quantize": "umup_diag.numerics.quantize",
     "record": "umup_diag.measure.live",
     "simulate_fp8": "umup_diag.numerics.simulate",
@@ -39,6 +45,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "formats":
         return import_module("umup_diag.numerics.formats")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("umup-diag")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

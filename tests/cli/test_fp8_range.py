@@ -151,7 +151,7 @@ def test_record_then_judge(
     for picture in ("spans", "training", "headroom"):
         assert (tmp_path / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     assert run(monkeypatch, "fp8-range", out, "--formats", "mxfp8", "--out", tmp_path / "o") == 2
-    assert "does not keep blocks" in capsys.readouterr().err
+    assert "--blocks mxfp8_e4m3" in capsys.readouterr().err
 
 
 def test_the_table_names_the_worst_first(

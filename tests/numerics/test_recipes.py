@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from umup_diag.errors import InputError
-from umup_diag.numerics.formats import E4M3FN, E5M2
+from umup_diag.numerics.formats import BF16, E4M3FN, E5M2
 from umup_diag.numerics.recipes import RECIPES, Casts, load_recipe, plan_casts
 
 ALL_E4M3 = Casts(input=E4M3FN, weight=E4M3FN, grad_output=E4M3FN)
@@ -29,7 +29,7 @@ CRITICAL = [
     ("recipe", "plain", "critical"),
     [
         ("workshop", ALL_E4M3, WIDE_INPUT),
-        ("final", FINAL, Casts()),
+        ("final", FINAL, Casts(input=BF16, weight=BF16, grad_output=BF16)),
         ("all-e4m3", ALL_E4M3, ALL_E4M3),
         ("none", Casts(), Casts()),
     ],

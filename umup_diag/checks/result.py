@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from umup_diag.checks.fix import Fix
 from umup_diag.checks.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Finding", "Note", "NoteKind", "Result", "Verdict"]
 
@@ -112,6 +116,18 @@ class Result:
         if Verdict.INCONCLUSIVE in verdicts or not verdicts:
             return Verdict.INCONCLUSIVE
         return Verdict.PASS
+
+    def frame(self) -> "pd.DataFrame":
+        """A row for each finding, with what ``result.json`` says of it."""
+        import pandas as pd  # takes half a second, and most commands never make a table
+
+        return pd.DataFrame([finding.document() for finding in self.findings])
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the verdict, the table, the notes."""
+        notes = "".join(f"<p>{escape(str(note))}</p>" for note in self.notes)
+        head = f"<p><b>{escape(self.command)}: {self.verdict}</b> ({self.counts()})</p>"
+        return head + self.frame().to_html(max_rows=40, show_dimensions=True) + notes
 
     def counts(self) -> str:
         """Findings by verdict, in words."""

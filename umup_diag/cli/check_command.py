@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from umup_diag.checks.check import Check, run
 from umup_diag.cli.options import alone, output_options, parameters, resume_option, settings
 from umup_diag.cli.terminal import Bars, print_result, resumable
 from umup_diag.errors import InputError
-from umup_diag.measure.workplace import Workplace
+from umup_diag.measure.workplace import Workplace, unheard
 from umup_diag.settings.option import Settings
 
 
@@ -39,7 +40,8 @@ def check_command(check: Check[Any]) -> click.Command:
             bars = stack.enter_context(Bars(silent=as_json or quiet))
             if check.is_resumable:
                 stack.enter_context(resumable(check.name, "runs", out, bars))
-            workplace = Workplace(out=out, progress=bars.move, resume=resume is not None)
+            say = unheard if as_json or quiet else partial(click.echo, err=True)
+            workplace = Workplace(out=out, progress=bars.move, resume=resume is not None, say=say)
             result = run(check, chosen, workplace)
         print_result(result, check.view(), out, every=every, as_json=as_json, quiet=quiet)
         sys.exit(result.verdict.exit_code)

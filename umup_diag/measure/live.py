@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from umup_diag.errors import InputError
 from umup_diag.measure import compiled, optimizer_steps
+from umup_diag.measure.amp import LossScale
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.environment import environment
 from umup_diag.measure.hook import Hook
@@ -21,7 +22,9 @@ from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.ranks import Ranks
 from umup_diag.measure.readable import is_readable
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
+from umup_diag.numerics import block
 from umup_diag.recording import Frame, Recording
+from umup_diag.recording.sink import Sink, Sinks
 
 COMMAND = "record"  #: of recordings that are made here
 
@@ -36,6 +39,9 @@ def record(
     manual: bool = False,
     strict: bool = False,
     settings: dict[str, Any] | None = None,
+    sinks: Sequence[Sink] = (),
+    scaler: torch.amp.GradScaler | None = None,
+    blocks: Sequence[str] = (),
 ) -> Iterator["LiveRecording"]:
     """Record inputs, weights and grad-outputs of every linear layer while a model trains.
 
@@ -68,15 +74,29 @@ def record(
             backward pass: a step ends where ``recording.step()`` is called.
         strict: raise what goes wrong with the recording.
         settings: what to keep in the recording's header.
+        sinks: where the numbers of each frame go besides (`umup_diag.integrations.sinks`).
+        scaler: of automatic mixed precision; its loss scale is taken out of the grad-outputs, and
+            a step that it skips is not recorded but the next one is.
+        blocks: block formats to cast each tensor to as well, such as ``mxfp8`` and ``nvfp4``, so
+            that they can be judged; a recorded step then takes several times as long.
 
     Raises:
-        InputError: if `every` is not positive. With `strict`, also if `to` cannot be written, if
-            the model is sharded by FSDP 1, or if nothing was recorded by the end.
+        InputError: if `every` is not positive, or for a block format that is none. With `strict`,
+            also if `to` cannot be written, if the model is sharded by FSDP 1, or if nothing was
+            recorded by the end.
     """
     if every < 1:
         raise InputError(f"every={every}: record every 1 step or more.")
     bare = _inside(model)
-    live = LiveRecording(bare, every=every, done=step, strict=strict)
+    live = LiveRecording(
+        bare,
+        every=every,
+        done=step,
+        strict=strict,
+        listeners=[Sinks(sinks)],
+        scaler=scaler,
+        blocks=blocks,
+    )
     with live.safely():
         recordable(model)
         if Ranks.current().is_first:
@@ -142,6 +162,8 @@ class LiveRecording:
         done: int = 0,
         strict: bool = False,
         listeners: Sequence[Callable[[Frame], None]] = (),
+        scaler: torch.amp.GradScaler | None = None,
+        blocks: Sequence[str] = (),
     ) -> None:
         """Prepare to record.
 
@@ -152,13 +174,20 @@ class LiveRecording:
             done: steps that were done before.
             strict: whether to raise what goes wrong, or to warn of it once and stop recording.
             listeners: called with each frame, on the first rank, once it is written.
+            scaler: of automatic mixed precision.
+            blocks: block formats to cast to as well.
+
+        Raises:
+            InputError: for a block format that is none.
         """
         self.done, self.recording = done, recording
         self.has_run = self.has_stopped = False
         self._model, self._every, self._strict = model, every, strict
         self._listeners = listeners
         self._ranks = Ranks.current()
-        self._recorder = Recorder(model, failed=self._failed)
+        self._scale = LossScale(scaler)
+        names = [block.resolve(name) for name in blocks]
+        self._recorder = Recorder(model, blocks=names, failed=self._failed)
         self._hooks = ExitStack()
         self._open: ExitStack | None = None
         self._losses: list[float | Tensor] = []
@@ -200,6 +229,12 @@ class LiveRecording:
 
     def begin(self) -> None:
         """Training has begun a step; the model's own hook says so wherever the model is called."""
+        if self._open is not None:
+            if self.has_run and self._scale.was_skipped:  # no optimizer step tells of it
+                self._recorder.restart()
+                self.has_run = False
+            if not self.has_run:
+                self._scale.open()
         self.has_run = True
 
     @property
@@ -211,16 +246,17 @@ class LiveRecording:
         """End a step, with ``manual=True``; does nothing if the model has not run since."""
         if not self.has_run:
             return
+        was_skipped = self._open is not None and self._scale.was_skipped
         if self._open is not None:
             self._detach()
-            if not self.has_stopped:
+            if not self.has_stopped and not was_skipped:
                 with self.safely():
                     self._add_frame()
         self.done += 1
         self.has_run = False
         if self.has_stopped or not self._recorder.is_compiled:
             self._hooks.close()
-        self._prepare()
+        self._prepare(is_due=was_skipped)
 
     def finish(self) -> None:
         """Add the losses since the last frame, in a frame without tensors."""
@@ -234,9 +270,10 @@ class LiveRecording:
         """Losses since the last frame."""
         return [float(value) for value in self._losses]
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, is_due: bool = False) -> None:
         """Put the hooks of a step on, if the next one is due."""
-        if self.done % self._every == 0 and self._open is None and not self.has_stopped:
+        is_due |= self.done % self._every == 0
+        if is_due and self._open is None and not self.has_stopped:
             with self.safely(), ExitStack() as opened:
                 opened.enter_context(self._recorder.step(MATMUL_KINDS, in_training=True))
                 self._open = opened.pop_all()
@@ -268,7 +305,8 @@ class LiveRecording:
         return self._is_own[optimizer]
 
     def _add_frame(self) -> None:
-        records = self._ranks.merge(matmul_operands(self._recorder), self._model)
+        own = self._scale.taken_out(matmul_operands(self._recorder))
+        records = self._ranks.merge(own, self._model)
         if records is None:  # the first rank has said why
             self.has_stopped = True
         else:

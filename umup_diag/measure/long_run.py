@@ -102,7 +102,12 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
             stack.enter_context(simulate_fp8(model, settings.fp8))
         recording = _recording(settings, workplace.out, corpus, device, first)
         live = LiveRecording(
-            recordable(model), recording, every=settings.every, done=first, strict=True
+            recordable(model),
+            recording,
+            every=settings.every,
+            done=first,
+            strict=True,
+            blocks=settings.blocks.split(",") if settings.blocks else (),
         )
         stack.enter_context(live.attached(manual=True))
         for value in pending:

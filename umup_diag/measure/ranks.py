@@ -89,7 +89,14 @@ class Ranks:
         for record in (each for rank in (own, *others) for each in rank):
             parts.setdefault((record.tensor, record.kind), []).append(record)
         return tuple(
-            replace(found[0], statistics=reduce(add, (each.histogram for each in found)))
+            replace(
+                found[0],
+                statistics=reduce(add, (each.histogram for each in found)),
+                blocks={
+                    name: reduce(add, (each.blocks[name] for each in found))
+                    for name in found[0].blocks
+                },
+            )
             for found in parts.values()
         )
 

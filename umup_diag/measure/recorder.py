@@ -22,6 +22,8 @@ from umup_diag.measure.hook import Hook, around
 from umup_diag.measure.layers import is_layer, plain, tensors
 from umup_diag.measure.readable import is_readable
 from umup_diag.measure.weight_sample import WeightSample
+from umup_diag.numerics.block import SELF_SCALED, BlockFormat
+from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind, kind_order
@@ -46,7 +48,9 @@ class _Step:
 
     kinds: Collection[Kind]
     in_training: bool = False
+    blocks: Mapping[str, BlockFormat] = field(default_factory=dict)
     histograms: dict[tuple[str, Kind], CodeHistogram] = field(default_factory=dict)
+    casts: dict[tuple[str, Kind], dict[str, BlockCast]] = field(default_factory=dict)
     head_dims: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     thread: _Thread = field(default_factory=_Thread)
@@ -55,10 +59,22 @@ class _Step:
     is_open: bool = True
 
     def add(self, tensor: str, kind: Kind, x: Tensor) -> None:
-        histogram = CodeHistogram.of(_local(x.detach()))
+        part = _local(x.detach())
+        histogram = CodeHistogram.of(part)
+        casts = {name: BlockCast.of([part], fmt) for name, fmt in self.blocks.items()}
         with self.lock:
             known = self.histograms.get((tensor, kind))
             self.histograms[tensor, kind] = histogram if known is None else known + histogram
+            merged = self.casts.setdefault((tensor, kind), {})
+            for name, cast in casts.items():
+                merged[name] = merged[name] + cast if name in merged else cast
+
+    def clear(self) -> None:
+        """Forget what was gathered."""
+        with self.lock:
+            for gathered in (self.histograms, self.casts, self.head_dims, self.calls):
+                gathered.clear()
+            self.has_begun = False
 
 
 class Recorder:
@@ -83,6 +99,7 @@ class Recorder:
         model: nn.Module,
         *,
         changes: bool = False,
+        blocks: Collection[str] = (),
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         """Prepare to record `model`.
@@ -91,6 +108,8 @@ class Recorder:
             model: any module.
             changes: whether to keep what `Kind.UPDATE` and `Kind.OUTPUT_CHANGE` compare with: a
                 sample of each weight as it is now, and the outputs of the first step.
+            blocks: names of block formats to cast each tensor to as well, along its last dimension;
+                of a sharded tensor, the part that is here.
             failed: gets what goes wrong inside the model's calls; None raises it there.
         """
         self.model = model
@@ -104,6 +123,7 @@ class Recorder:
             self._initial_outputs = {}
             for name, named in self._tensors.items():
                 self._initial_weights[name] = WeightSample.of(named.parameter)
+        self._blocks = {name: SELF_SCALED[name] for name in blocks}
         self._first = True
         self._is_hooked = False
         self.is_compiled = False  #: whether the model was seen to run compiled
@@ -152,7 +172,7 @@ class Recorder:
         """
         if self._initial_outputs is None and CHANGE_KINDS & set(kinds):
             raise ValueError("to record updates and output changes, use changes=True")
-        step = self._step = _Step(kinds=kinds, in_training=in_training)
+        step = self._step = _Step(kinds=kinds, in_training=in_training, blocks=self._blocks)
         try:
             with ExitStack() as hooks:
                 if not in_training:
@@ -186,11 +206,16 @@ class Recorder:
                     order=self._order.get(module, len(self._order)),
                     fans=named.fans if named else None,
                     head_dim=self._step.head_dims.get(tensor),
+                    blocks=self._step.casts.get((tensor, kind), {}),
                 )
             )
         return sorted(
             records, key=lambda record: (record.order, record.tensor, kind_order(record.kind))
         )
+
+    def restart(self) -> None:
+        """Forget what this step has recorded so far, and go on recording."""
+        self._step.clear()
 
     def begin(self) -> None:
         """Record the parameters, once a step."""

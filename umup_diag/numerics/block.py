@@ -7,10 +7,8 @@ Sources: OCP Microscaling (MX) 1.0, 5 and 6.3; NVFP4 as NVIDIA describes it (blo
 scales, one FP32 scale a tensor).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from types import MappingProxyType
 
 import torch
@@ -19,7 +17,6 @@ from torch.nn.functional import pad
 
 from umup_diag.errors import InputError
 from umup_diag.numerics.formats import E2M1, E2M3, E3M2, E4M3FN, E5M2, E8M0, Format
-from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.numerics.quantize import quantize
 from umup_diag.numerics.rounding import Rounding
 
@@ -66,50 +63,24 @@ ALL: Mapping[str, BlockFormat] = MappingProxyType(
 )
 """Every ready block format by name."""
 
-SELF_SCALED: Mapping[str, BlockFormat] = MappingProxyType(
-    {name: fmt for name, fmt in ALL.items() if not fmt.tensor_scale}
-)
-"""Those whose scales need no more than the block: a tensor can be cast a piece at a time."""
+_ALIASES = {"MXFP8": "MXFP8_E4M3", "MXFP6": "MXFP6_E2M3"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockCast:
-    """What a cast to a block format does to a tensor.
+def resolve(name: str) -> str:
+    """The full name of a block format: ``mxfp8`` is MXFP8_E4M3.
 
-    Attributes:
-        scaled: the elements after division by the scale of their block.
-        noise: Σ(x − cast(x))² over the finite elements.
+    Raises:
+        InputError: if there is none.
     """
+    upper = name.strip().upper().replace("-", "_")
+    upper = _ALIASES.get(upper, upper)
+    if upper not in ALL:
+        raise InputError(f"{name!r} is no block format; there are {', '.join(ALL).lower()}.")
+    return upper
 
-    scaled: CodeHistogram
-    noise: float
 
-    @classmethod
-    def of(cls, rows: Iterable[Tensor], fmt: BlockFormat) -> "BlockCast":
-        """Cast a tensor in blocks along its last dimension.
-
-        Args:
-            rows: the tensor, in pieces of whole rows.
-            fmt: target format, one of `SELF_SCALED`.
-        """
-        empty = cls(scaled=CodeHistogram.empty(), noise=0.0)
-        return reduce(add, (cls._of_piece(piece, fmt) for piece in rows), empty)
-
-    @classmethod
-    def _of_piece(cls, piece: Tensor, fmt: BlockFormat) -> "BlockCast":
-        x = piece.detach().to(torch.float32).to(torch.float64)
-        x = x.reshape(-1, x.shape[-1]) if x.dim() else x.reshape(1, 1)
-        blocks, scale = _in_blocks(x, fmt)
-        scaled = torch.where(scale > 0, blocks / scale, blocks * 0.0)
-        finite = blocks.isfinite()
-        cast = quantize(torch.where(finite, scaled, 0.0), fmt.element) * scale
-        noise = float((torch.where(finite, blocks, 0.0) - cast).square().sum())
-        kept = scaled.flatten(-2)[..., : x.shape[-1]]
-        return cls(scaled=CodeHistogram.of(kept.to(torch.float32)), noise=noise)
-
-    def __add__(self, other: "BlockCast") -> "BlockCast":
-        """Of both tensors together."""
-        return BlockCast(scaled=self.scaled + other.scaled, noise=self.noise + other.noise)
+SELF_SCALED: Mapping[str, BlockFormat] = ALL
+"""By name, for whoever asks whether a format brings its own scales."""
 
 
 def quantize_block(
@@ -144,23 +115,31 @@ def quantize_block(
         raise InputError(f"no dimension {dim} in a tensor of shape {tuple(x.shape)}")
     rows = x.detach().to(torch.float64).movedim(dim, -1)
     length = rows.shape[-1]
-    blocks, scale = _in_blocks(rows, fmt)
+    blocks, scale = in_blocks(rows, fmt)
     scaled = torch.where(scale > 0, blocks / scale, blocks * 0.0)
     rounded = quantize(scaled, fmt.element, rounding=rounding, generator=generator) * scale
     result = rounded.flatten(-2)[..., :length].movedim(-1, dim)
     return result.to(torch.float64 if x.dtype is torch.float64 else torch.float32)
 
 
-def _in_blocks(rows: Tensor, fmt: BlockFormat) -> tuple[Tensor, Tensor]:
-    """Rows (…, length) padded into (…, blocks, block), and each block's scale, (…, blocks, 1)."""
+def in_blocks(
+    rows: Tensor, fmt: BlockFormat, *, absmax: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Rows (…, length) padded into (…, blocks, block), and each block's scale, (…, blocks, 1).
+
+    Args:
+        rows: float64.
+        fmt: target format.
+        absmax: of the tensor that the rows are a part of; None if they are all of it.
+    """
     length = rows.shape[-1]
     count = -(-length // fmt.block)
     padded = pad(rows, (0, count * fmt.block - length))
     blocks = padded.reshape(*rows.shape[:-1], count, fmt.block)
-    return blocks, _scales(torch.where(blocks.isfinite(), blocks.abs(), 0.0), fmt)
+    return blocks, _scales(torch.where(blocks.isfinite(), blocks.abs(), 0.0), fmt, absmax)
 
 
-def _scales(magnitude: Tensor, fmt: BlockFormat) -> Tensor:
+def _scales(magnitude: Tensor, fmt: BlockFormat, absmax: float | None) -> Tensor:
     """Scales of (…, blocks, block) magnitudes, as (…, blocks, 1)."""
     largest = magnitude.amax(-1, keepdim=True) if magnitude.numel() else magnitude[..., :1]
     if fmt.scale == E8M0:
@@ -171,5 +150,6 @@ def _scales(magnitude: Tensor, fmt: BlockFormat) -> Tensor:
     if fmt.tensor_scale and magnitude.numel():
         reach = fmt.element.max * fmt.scale.max
         smallest = torch.finfo(torch.float32).tiny
-        whole = (largest.amax() / reach).clamp_min(smallest).to(torch.float32).to(torch.float64)
+        reached = largest.amax() if absmax is None else largest.new_tensor(absmax)
+        whole = (reached / reach).clamp_min(smallest).to(torch.float32).to(torch.float64)
     return quantize(largest / fmt.element.max / whole, fmt.scale) * whole

@@ -11,7 +11,7 @@ from typing import Any
 
 from umup_diag.errors import InputError
 from umup_diag.numerics import formats
-from umup_diag.numerics.formats import E4M3FN, E5M2, Format
+from umup_diag.numerics.formats import BF16, E4M3FN, E5M2, Format
 
 Recipe = Mapping[tuple[str, str], Format | str | None]
 """(module pattern, kind) to a format, its name, or None to leave the tensor alone.
@@ -23,6 +23,16 @@ one counts; what none matches is left alone.
 
 OPERANDS = ("input", "weight", "grad_output")
 """The three operands of a linear layer's three matmuls."""
+
+#: What each operand is usually cast to, then what it is compared in. Gradients need the range more
+#: than the mantissa: the usual FP8 recipes give them E5M2.
+USUAL_FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "input": ("E4M3FN", "E5M2"),
+        "weight": ("E4M3FN", "E5M2"),
+        "grad_output": ("E5M2", "E4M3FN"),
+    }
+)
 
 # FFN-down and attention-out, as the reference model, Hugging Face and torch call them.
 _CRITICAL = (
@@ -43,10 +53,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             **_everywhere(E4M3FN, E4M3FN, E4M3FN),
             **{(pattern, "input"): E5M2 for pattern in _CRITICAL},
         },
-        # u-µP final version: gradients in E5M2, the two critical matmuls in high precision.
+        # u-µP final version: gradients in E5M2, the two critical matmuls in BF16.
         "final": {
             **_everywhere(E4M3FN, E4M3FN, E5M2),
-            **{(pattern, kind): None for pattern in _CRITICAL for kind in OPERANDS},
+            **{(pattern, kind): BF16 for pattern in _CRITICAL for kind in OPERANDS},
         },
         "all-e4m3": _everywhere(E4M3FN, E4M3FN, E4M3FN),
         "none": {},
@@ -135,11 +145,17 @@ def _ready(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def cast_of(module: str, kind: str, recipe: Recipe) -> Format | None:
+    """What a recipe casts one operand of one layer to; None leaves it alone."""
+    matching = [
+        value for (pattern, of), value in recipe.items() if of == kind and _matches(module, pattern)
+    ]
+    return _format(matching[-1]) if matching else None
+
+
 def _plan(names: list[str], recipe: Recipe) -> dict[str, Casts]:
-    resolved = [(*key, _format(value)) for key, value in recipe.items()]
     return {
-        name: Casts(**{kind: fmt for pattern, kind, fmt in resolved if _matches(name, pattern)})
-        for name in names
+        name: Casts(**{kind: cast_of(name, kind, recipe) for kind in OPERANDS}) for name in names
     }
 
 

@@ -1,7 +1,8 @@
 """One moment of one run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from umup_diag import strict_json
@@ -45,6 +46,20 @@ class Frame:
             for record in self.records
         )
         return replace(self, records=records)
+
+    def select(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> "Frame":
+        """The frame with some of its tensors.
+
+        Args:
+            include: patterns of names as in a shell; none for all.
+            exclude: patterns of names to leave out, whatever the rest says.
+        """
+
+        def is_wanted(name: str) -> bool:
+            wanted = not include or any(fnmatchcase(name, pattern) for pattern in include)
+            return wanted and not any(fnmatchcase(name, pattern) for pattern in exclude)
+
+        return replace(self, records=tuple(r for r in self.records if is_wanted(r.tensor)))
 
     def encode(self) -> dict[str, Any]:
         """All but the records, as JSON can hold it."""

@@ -3,8 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -129,6 +128,23 @@ class Recording:
             raise InputError(f"there is no recording {path}: {error.strerror}.") from None
         except UnicodeDecodeError:
             raise InputError(f"{path} is not a recording of umup-diag: it is no text.") from None
+        return cls.parse(path, text, is_kept)
+
+    @classmethod
+    def parse(
+        cls, path: Path, text: str, is_kept: Callable[[Frame], bool] = lambda _: True
+    ) -> tuple[Self, int]:
+        """The recording in a text, and the length in bytes of what is whole and kept.
+
+        Args:
+            path: where it is from.
+            text: header, records and frames.
+            is_kept: frames that are appended together are kept if it is true of all; what follows
+                those that are not kept is not read.
+
+        Raises:
+            InputError: if it is no recording.
+        """
         try:
             return cls._parse(path, text, is_kept)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -139,7 +155,7 @@ class Recording:
 
     @classmethod
     def _parse(cls, path: Path, text: str, is_kept: Callable[[Frame], bool]) -> tuple[Self, int]:
-        """The recording, and the length in bytes of what is whole and kept."""
+        """As `parse`, with any error that the text may cause."""
         lines = text.splitlines(keepends=True)
         header = json.loads(lines[0]) if lines else {}
         schema = header.get("schema")
@@ -234,13 +250,8 @@ class Recording:
         Raises:
             InputError: if nothing is left.
         """
-
-        def is_wanted(name: str) -> bool:
-            wanted = not include or any(fnmatchcase(name, pattern) for pattern in include)
-            return wanted and not any(fnmatchcase(name, pattern) for pattern in exclude)
-
         frames = [
-            replace(frame, records=tuple(r for r in frame.records if is_wanted(r.tensor)))
+            frame.select(include=include, exclude=exclude)
             for frame in self.frames
             if until is None or (frame.step is not None and frame.step <= until)
         ]
@@ -278,3 +289,8 @@ class Recording:
             }
             for frame, record in self
         )
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what was recorded, and the table."""
+        head = f"<p><b>recording of umup-diag {escape(self.command)}</b>: {len(self.frames)} frames"
+        return f"{head}</p>" + self.frame().to_html(max_rows=40, show_dimensions=True)

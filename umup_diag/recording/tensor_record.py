@@ -6,7 +6,7 @@ from math import isfinite, nan
 from typing import Any
 
 from umup_diag import strict_json
-from umup_diag.numerics.block import BlockCast
+from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Fans
@@ -84,8 +84,7 @@ class TensorRecord:
         order: place in the forward pass, or in the checkpoint.
         fans: of the layer's weight; None for what is no parameter's.
         head_dim: of attention logits; None for others.
-        blocks: block format → what a cast to it does; empty unless it was asked for. Kept in
-            memory only.
+        blocks: block format → what a cast to it does; empty unless it was asked for.
     """
 
     tensor: str
@@ -128,6 +127,8 @@ class TensorRecord:
             written |= {"fan_in": self.fans.fan_in, "fan_out": self.fans.fan_out}
         if self.head_dim is not None:
             written["head_dim"] = self.head_dim
+        if self.blocks:
+            written["blocks"] = {name: cast.encode() for name, cast in self.blocks.items()}
         match self.statistics:
             case CodeHistogram() as histogram:
                 written["histogram"] = histogram.to_json(compact=True)
@@ -159,6 +160,9 @@ class TensorRecord:
             order=int(written["order"]),
             fans=fans,
             head_dim=written.get("head_dim"),
+            blocks={
+                name: BlockCast.decode(cast) for name, cast in written.get("blocks", {}).items()
+            },
         )
 
 

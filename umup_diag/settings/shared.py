@@ -77,5 +77,10 @@ class TrainingRunSettings(RunSettings):
         default=None,
         metavar="RECIPE",
     )
+    blocks: str | None = option(
+        "Cast every tensor to these block formats as well: mxfp8, nvfp4, …; takes long.",
+        default=None,
+        metavar="A,B,…",
+    )
     text: Path | None = TEXT.field()
     build: Mapping[str, Any] = BUILD.field()

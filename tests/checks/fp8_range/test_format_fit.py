@@ -17,7 +17,7 @@ from umup_diag.checks.fp8_range.format_fit import (
     safe_scale_log2,
 )
 from umup_diag.checks.fp8_range.settings import RangeSettings
-from umup_diag.checks.fp8_range.target_formats import block_formats, resolve, target_formats
+from umup_diag.checks.fp8_range.target_formats import Target, block_formats, resolve, target_formats
 from umup_diag.errors import InputError
 from umup_diag.numerics.formats import E4M3FN, E5M2
 from umup_diag.numerics.histogram import CodeHistogram
@@ -33,18 +33,21 @@ def weight(x: torch.Tensor) -> TensorRecord:
 
 def test_the_same_tensor_may_want_the_other_format() -> None:
     large = weight(torch.full((64,), 1000.0))
-    assert fit(large, "E4M3FN", DEFAULT).flag is Flag.OVERFLOW
-    assert fit(large, "E5M2", DEFAULT).flag is Flag.OK
+    assert fit(large, Target(format="E4M3FN"), DEFAULT).flag is Flag.OVERFLOW
+    assert fit(large, Target(format="E5M2"), DEFAULT).flag is Flag.OK
 
 
 def test_thresholds_can_be_set() -> None:
     x = torch.ones(100)
     x[:5] = 2.0**-12
-    assert fit(weight(x), "E4M3FN", DEFAULT).flag is Flag.OK
-    assert fit(weight(x), "E4M3FN", RangeSettings(underflow=0.04)).flag is Flag.UNDERFLOW
+    assert fit(weight(x), Target(format="E4M3FN"), DEFAULT).flag is Flag.OK
+    assert (
+        fit(weight(x), Target(format="E4M3FN"), RangeSettings(underflow=0.04)).flag
+        is Flag.UNDERFLOW
+    )
     high = weight(torch.full((8,), 100.0))
-    assert fit(high, "E4M3FN", DEFAULT).flag is Flag.OK
-    assert fit(high, "E4M3FN", RangeSettings(near=3)).flag is Flag.NEAR_MAX
+    assert fit(high, Target(format="E4M3FN"), DEFAULT).flag is Flag.OK
+    assert fit(high, Target(format="E4M3FN"), RangeSettings(near=3)).flag is Flag.NEAR_MAX
 
 
 def test_headrooms_are_octaves_from_the_limits() -> None:
@@ -72,11 +75,11 @@ def test_no_scale_helps_a_tensor_that_spans_too_much() -> None:
 
 
 def test_the_best_scale_and_what_it_buys() -> None:
-    found = fit(weight(torch.randn(10_000) * 2.0**-10), "E4M3FN", DEFAULT)
+    found = fit(weight(torch.randn(10_000) * 2.0**-10), Target(format="E4M3FN"), DEFAULT)
     assert found.best_scale_log2 is not None
     assert found.best_scale_log2 >= 8
     assert found.best_sqnr_db > found.sqnr_db + 10
-    assert fit(weight(torch.randn(10_000)), "E5M2", DEFAULT).best_scale_log2 == 0
+    assert fit(weight(torch.randn(10_000)), Target(format="E5M2"), DEFAULT).best_scale_log2 == 0
 
 
 def test_a_remedy_takes_the_safe_scale_and_not_the_best() -> None:
@@ -84,7 +87,7 @@ def test_a_remedy_takes_the_safe_scale_and_not_the_best() -> None:
     x = torch.randn(10_000, generator=torch.Generator().manual_seed(0)) * 2.0**-14
     x[0] = 2.0**-9
     small = weight(x)
-    held_to, other = (fit(small, name, DEFAULT) for name in ("E4M3FN", "E5M2"))
+    held_to, other = (fit(small, Target(format=name), DEFAULT) for name in ("E4M3FN", "E5M2"))
     safe = safe_scale_log2(small.histogram, E4M3FN, DEFAULT)
     assert safe is not None
     assert (safe, held_to.best_scale_log2) == (16, 17)
@@ -92,7 +95,7 @@ def test_a_remedy_takes_the_safe_scale_and_not_the_best() -> None:
         tensor="t", steps=(ScaleBeforeCast(log2=safe),), is_choice=True
     )
     large = weight(torch.full((64,), 1000.0))
-    held_to, other = (fit(large, name, DEFAULT) for name in ("E4M3FN", "E5M2"))
+    held_to, other = (fit(large, Target(format=name), DEFAULT) for name in ("E4M3FN", "E5M2"))
     assert remedy(large, held_to, [other], DEFAULT) == Fix(
         tensor="t", steps=(Cast(to="E5M2"), ScaleBeforeCast(log2=-3)), is_choice=True
     )
@@ -111,7 +114,7 @@ def test_a_remedy_takes_the_safe_scale_and_not_the_best() -> None:
     ],
 )
 def test_every_flag_is_explained_with_its_number(x: torch.Tensor, words: str) -> None:
-    cause = explain(weight(x), fit(weight(x), "E4M3FN", DEFAULT), DEFAULT)
+    cause = explain(weight(x), fit(weight(x), Target(format="E4M3FN"), DEFAULT), DEFAULT)
     assert cause is not None
     assert words in cause
 
@@ -120,7 +123,7 @@ def test_names_of_formats() -> None:
     assert resolve("e4m3") == "E4M3FN"
     assert resolve(" mxfp8 ") == "MXFP8_E4M3"
     assert resolve("mxfp4") == "MXFP4"
-    for wrong in ("mxfp9", "nvfp4", "e9m9"):
+    for wrong in ("mxfp9", "nvfp5", "e9m9"):
         with pytest.raises(InputError):
             resolve(wrong)
 
@@ -129,11 +132,11 @@ def test_a_list_of_formats_is_for_every_kind() -> None:
     listed = "e5m2,mxfp8,e5m2"
     assert target_formats(Kind.WEIGHT, listed) == ("E5M2", "MXFP8_E4M3")
     assert target_formats(Kind.GRAD_OUTPUT, listed) == ("E5M2", "MXFP8_E4M3")
-    assert block_formats(listed) == ("MXFP8_E4M3",)
+    assert block_formats(RangeSettings(formats=listed)) == ("MXFP8_E4M3",)
     assert target_formats(Kind.GRAD_OUTPUT, None) == ("E5M2", "E4M3FN")
-    assert block_formats(None) == ()
+    assert block_formats(RangeSettings()) == ()
 
 
 def test_a_recording_has_no_blocks() -> None:
-    with pytest.raises(InputError, match="does not keep blocks"):
-        fit(weight(torch.ones(4)), "MXFP8_E4M3", DEFAULT)
+    with pytest.raises(InputError, match=r"(?s)has none of them.*--blocks mxfp8_e4m3"):
+        fit(weight(torch.ones(4)), Target(format="MXFP8_E4M3"), DEFAULT)

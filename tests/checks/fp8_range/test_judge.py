@@ -11,7 +11,8 @@ from umup_diag.checks.fp8_range.format_fit import Flag
 from umup_diag.checks.fp8_range.judge import judge
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.result import NoteKind, Result, Verdict
-from umup_diag.numerics.block import SELF_SCALED, BlockCast
+from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, Recording, TensorRecord
 from umup_diag.scaling.kinds import Kind
@@ -194,6 +195,7 @@ def test_what_measuring_says_and_the_settings_reach_the_result() -> None:
         "model": "m",
         "width": 64,
         "formats": None,
+        "recipe": None,
         "underflow": 0.1,
         "subnormal": 0.5,
         "near": 0.5,

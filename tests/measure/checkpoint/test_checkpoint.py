@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from tests.planted import PLANTED, SAVERS, tensors
 from umup_diag.checks.fp8_range.format_fit import fit
 from umup_diag.checks.fp8_range.settings import RangeSettings
+from umup_diag.checks.fp8_range.target_formats import Target
 from umup_diag.errors import InputError
 from umup_diag.measure.checkpoint import regular_file
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint, StoredTensor, in_order, select
@@ -31,7 +32,7 @@ def test_every_format_is_judged_exactly_as_constructed(
     assert records.keys() == PLANTED.keys()
     for name, planted in PLANTED.items():
         histogram = records[name].histogram
-        found = fit(records[name], "E4M3FN", RangeSettings())
+        found = fit(records[name], Target(format="E4M3FN"), RangeSettings())
         assert found.flag == planted.flag, name
         assert histogram.count == content[name].numel()
         nonzero = histogram.nonzero_count

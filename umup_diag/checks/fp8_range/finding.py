@@ -1,6 +1,7 @@
 """What is found out about one tensor of an FP8 range check."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from umup_diag.checks.fp8_range.forecast import Forecast
@@ -44,6 +45,16 @@ class RangeFinding(Finding):
         """The forecast of the earliest crossing within the horizon."""
         ahead = [each for each in self.forecasts if each.verdict is Verdict.FAIL]
         return min(ahead, key=lambda each: each.crossing or 0.0, default=None)
+
+    @property
+    def lost_db(self) -> float | None:
+        """What a cast without a scale loses against one with the best power of two, in dB.
+
+        None for a cast that is scaled, and where nothing is there to lose.
+        """
+        fit = self.held_to
+        is_plain = fit.best_scale_log2 is not None and isfinite(fit.sqnr_db)
+        return max(0.0, fit.best_sqnr_db - fit.sqnr_db) if is_plain else None
 
     def document(self) -> dict[str, Any]:
         """What ``result.json`` says of it: flat, but for the other formats."""

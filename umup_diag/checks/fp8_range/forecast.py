@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from umup_diag.checks.interval import CONFIDENCE, quantile
+from umup_diag.checks.interval import CONFIDENCE, in_common, quantile
 from umup_diag.checks.result import Verdict
 
 FALSE_ALARMS = 0.05
@@ -203,17 +203,17 @@ def trend(x: Floats, y: Floats) -> Trend:
     residuals = y - level - slope * x
     dof = float(points - 2)
     variance = float(residuals @ residuals) / dof
-    in_common = _in_common(residuals)
-    dof = max(1.0, points / in_common - 2)
+    shared = in_common(residuals)
+    dof = max(1.0, points / shared - 2)
     return Trend(
         at=at,
         level=level,
         slope=slope,
-        variance=variance * in_common,
+        variance=variance * shared,
         dof=dof,
         spread=spread,
         points=points,
-        is_curved=_is_curved(x, y, in_common),
+        is_curved=_is_curved(x, y, shared),
     )
 
 
@@ -228,27 +228,15 @@ def _without_spikes(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
     return kept if kept.sum() >= 0.8 * len(x) else np.ones(len(x), dtype=np.bool_)
 
 
-def _in_common(residuals: Floats) -> float:
-    """By how much the variance of a mean exceeds that of independent noise, from neighbours."""
-    points, power = len(residuals), float(residuals @ residuals)
-    if points < 10 or power == 0:
-        return 1.0
-    correlation = float(residuals[1:] @ residuals[:-1]) / power
-    if correlation <= 2 / sqrt(points):
-        return 1.0
-    correlation = min(correlation, 0.9)
-    return (1 + correlation) / (1 - correlation)
-
-
-def _is_curved(x: Floats, y: Floats, in_common: float) -> bool:
+def _is_curved(x: Floats, y: Floats, shared: float) -> bool:
     if len(x) < 5:
         return False
     scaled = x / np.abs(x).max()
     columns = np.stack([np.ones_like(scaled), scaled, scaled**2], axis=1)
     solution, *_ = np.linalg.lstsq(columns, y, rcond=None)
     residuals = y - columns @ solution
-    dof = max(1.0, len(x) / in_common - 3)
-    variance = float(residuals @ residuals) / (len(x) - 3) * in_common
+    dof = max(1.0, len(x) / shared - 3)
+    variance = float(residuals @ residuals) / (len(x) - 3) * shared
     error = sqrt(variance * float(np.linalg.inv(columns.T @ columns)[2, 2]))
     curvature = abs(float(solution[2]))
     noise = 1e-9 * max(1.0, float(np.abs(y).max()))  # what log2 leaves of an exact line

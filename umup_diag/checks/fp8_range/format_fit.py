@@ -1,18 +1,21 @@
 """How well one tensor fits in one number format, and what would make it fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import floor, inf, isfinite, isnan, log2, log10, nan
 from typing import assert_never
 
 from umup_diag.checks.fix import Advice, Cast, Fix, ScaleBeforeCast, Step
 from umup_diag.checks.fp8_range.settings import RangeSettings
+from umup_diag.checks.fp8_range.target_formats import Target
 from umup_diag.errors import InputError
 from umup_diag.numerics import formats
-from umup_diag.numerics.block import SELF_SCALED, BlockCast
+from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.formats import Format
 from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.numerics.scaled_recipes import HISTORY, Scaling, scale_log2
 from umup_diag.recording import TensorRecord
 
 
@@ -38,6 +41,41 @@ class Flag(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockStatistics:
+    """The blocks of one tensor in a block format; those of zeros alone are left out.
+
+    Attributes:
+        count: blocks.
+        underflow_fraction: share in which some non-zero element becomes zero.
+        lost_fraction: share that becomes zero altogether.
+        smallest_scale_log2: of the scales that are not zero.
+        largest_scale_log2: of all.
+        rms_scale_log2: root mean square of all.
+    """
+
+    count: int
+    underflow_fraction: float
+    lost_fraction: float
+    smallest_scale_log2: float
+    largest_scale_log2: float
+    rms_scale_log2: float
+
+    @classmethod
+    def of(cls, cast: BlockCast) -> "BlockStatistics | None":
+        """Of a cast; None if the tensor has no block that is not zero."""
+        if not cast.blocks or not cast.scales.nonzero_count:
+            return None
+        return cls(
+            count=cast.blocks,
+            underflow_fraction=cast.underflowing / cast.blocks,
+            lost_fraction=cast.lost / cast.blocks,
+            smallest_scale_log2=log2(cast.scales.smallest_nonzero),
+            largest_scale_log2=log2(cast.scales.absmax),
+            rms_scale_log2=log2(cast.scales.rms),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormatFit:
     """One tensor in one format.
 
@@ -53,6 +91,10 @@ class FormatFit:
         best_scale_log2: power of two with the best SQNR, whatever the margins
             (`CodeHistogram.best_scale_log2`); None for block formats, which choose their own.
         best_sqnr_db: SQNR at that scale.
+        recipe: whose cast this is; None for a format by itself.
+        scale_log2: power of two that the recipe multiplies by before the cast; all of the above
+            are of the tensor at that scale.
+        blocks: of a block format; None for others.
     """
 
     format: str
@@ -65,41 +107,97 @@ class FormatFit:
     sqnr_db: float
     best_scale_log2: int | None
     best_sqnr_db: float
+    recipe: str | None = None
+    scale_log2: int = 0
+    blocks: BlockStatistics | None = None
+
+    @property
+    def label(self) -> str:
+        """The recipe with its format, or the format."""
+        return self.format if self.recipe is None else f"{self.recipe} ({self.format})"
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether something is multiplied by before the cast, block by block or as a whole."""
+        return self.recipe is not None and self.best_scale_log2 is None
 
 
-def fit(record: TensorRecord, name: str, settings: RangeSettings) -> FormatFit:
-    """Judge one tensor in one format.
+def fit(
+    record: TensorRecord,
+    target: Target,
+    settings: RangeSettings,
+    history: Sequence[float] = (),
+) -> FormatFit:
+    """Judge one tensor in what it is cast to.
+
+    Args:
+        record: the tensor.
+        target: format and scaling.
+        settings: where flags begin.
+        history: absmax of the snapshots before, for delayed scaling.
 
     Raises:
         InputError: for a block format whose cast was not measured: recordings keep no blocks.
     """
+    name = target.format
     if name in SELF_SCALED:
         if name not in record.blocks:
             raise InputError(
-                f"{name.lower()} scales small blocks of elements, and a recording does not keep "
-                "blocks.\nGive a checkpoint, or element formats such as e4m3fn,e5m2."
+                f"{name.lower()} scales small blocks of elements, and this recording has none of "
+                f"them.\nRecord with --blocks {name.lower()}, or give a checkpoint, or element "
+                "formats such as e4m3fn,e5m2."
             )
-        return _fit_blocks(record.histogram, record.blocks[name], name, settings)
+        found = _fit_blocks(record.histogram, record.blocks[name], name, settings)
+        return replace(found, recipe=target.recipe)
     histogram, fmt = record.histogram, formats.get(name)
-    best = histogram.best_scale_log2(fmt)
+    scale = _scale_log2(histogram.absmax, fmt, target.scaling, history)
+    sqnr = histogram.sqnr_db(fmt, scale)
+    best = histogram.best_scale_log2(fmt) if target.scaling is Scaling.NONE else None
     return FormatFit(
         format=name,
-        flag=flag_at(histogram, fmt, settings),
-        underflow_fraction=histogram.underflow_fraction(fmt),
-        subnormal_fraction=histogram.subnormal_fraction(fmt),
-        overflow_fraction=histogram.overflow_fraction(fmt),
-        headroom_high=headroom_high(histogram.absmax, fmt),
-        headroom_low=headroom_low(histogram.rms, fmt),
-        sqnr_db=histogram.sqnr_db(fmt),
+        flag=flag_at(histogram, fmt, settings, scale, fills=target.scaling is not Scaling.NONE),
+        underflow_fraction=histogram.underflow_fraction(fmt, scale),
+        subnormal_fraction=histogram.subnormal_fraction(fmt, scale),
+        overflow_fraction=histogram.overflow_fraction(fmt, scale),
+        headroom_high=headroom_high(histogram.absmax, fmt) - scale,
+        headroom_low=headroom_low(histogram.rms, fmt) + scale,
+        sqnr_db=sqnr,
         best_scale_log2=best,
-        best_sqnr_db=histogram.sqnr_db(fmt, best),
+        best_sqnr_db=sqnr if best is None else histogram.sqnr_db(fmt, best),
+        recipe=target.recipe,
+        scale_log2=scale,
     )
 
 
+def _scale_log2(absmax: float, fmt: Format, scaling: Scaling, history: Sequence[float]) -> int:
+    match scaling:
+        case Scaling.NONE | Scaling.BLOCK:
+            return 0
+        case Scaling.ABSMAX:
+            return scale_log2(absmax, fmt)
+        case Scaling.DELAYED:
+            return scale_log2(max(history[-HISTORY:], default=absmax), fmt)
+        case _:
+            assert_never(scaling)
+
+
 def flag_at(
-    histogram: CodeHistogram, fmt: Format, settings: RangeSettings, scale_log2: int = 0
+    histogram: CodeHistogram,
+    fmt: Format,
+    settings: RangeSettings,
+    scale_log2: int = 0,
+    *,
+    fills: bool = False,
 ) -> Flag:
-    """What is wrong with a tensor that is multiplied by a power of two before the cast."""
+    """What is wrong with a tensor that is multiplied by a power of two before the cast.
+
+    Args:
+        histogram: of the tensor.
+        fmt: it is cast to.
+        settings: where flags begin.
+        scale_log2: the power.
+        fills: whether the scale is meant to take the largest magnitude near the top.
+    """
     if histogram.nonfinite_count:
         return Flag.NON_FINITE
     if not histogram.nonzero_count:
@@ -108,7 +206,7 @@ def flag_at(
         return Flag.OVERFLOW
     if histogram.underflow_fraction(fmt, scale_log2) > settings.underflow:
         return Flag.UNDERFLOW
-    if headroom_high(histogram.absmax, fmt) - scale_log2 < settings.near:
+    if not fills and headroom_high(histogram.absmax, fmt) - scale_log2 < settings.near:
         return Flag.NEAR_MAX
     is_low = headroom_low(histogram.rms, fmt) + scale_log2 < settings.near
     if is_low or histogram.subnormal_fraction(fmt, scale_log2) > settings.subnormal:
@@ -147,7 +245,9 @@ def explain(record: TensorRecord, held_to: FormatFit, settings: RangeSettings) -
         case Flag.NON_FINITE:
             return f"{record.histogram.nonfinite_count} elements are NaN or infinite"
         case Flag.OVERFLOW:
-            return f"absmax {record.histogram.absmax:.4g} is beyond the largest {held_to.format}"
+            scale = f" × 2^{held_to.scale_log2}" if held_to.scale_log2 else ""
+            absmax = f"absmax {record.histogram.absmax:.4g}{scale}"
+            return f"{absmax} is beyond the largest {held_to.format}"
         case Flag.UNDERFLOW:
             return f"{held_to.underflow_fraction:.1%} of its non-zero elements become zero"
         case Flag.NEAR_MAX:
@@ -176,8 +276,12 @@ def remedy(
     if held_to.flag in (Flag.OK, Flag.NON_FINITE):
         return None
     steps: list[Step] = []
-    steps += [Cast(to=other.format) for other in others if other.flag is Flag.OK][:1]
-    if held_to.format not in SELF_SCALED:
+    fitting = [other for other in others if other.flag is Flag.OK]
+    steps += [
+        Cast(to=other.format) if other.recipe is None else Advice(text=f"use {other.recipe}")
+        for other in fitting[:1]
+    ]
+    if not held_to.is_scaled and held_to.format not in SELF_SCALED:
         scale = safe_scale_log2(record.histogram, formats.get(held_to.format), settings)
         if scale is not None:
             steps.append(ScaleBeforeCast(log2=scale))
@@ -206,4 +310,5 @@ def _fit_blocks(
         sqnr_db=sqnr,
         best_scale_log2=None,
         best_sqnr_db=sqnr,
+        blocks=BlockStatistics.of(cast),
     )

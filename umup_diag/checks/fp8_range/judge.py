@@ -1,21 +1,21 @@
 """Whether tensors fit in FP8, now and as training goes on."""
 
 from collections.abc import Sequence
-from math import isfinite, log2
+from math import isfinite, log10
 
 from umup_diag.checks.fp8_range.finding import RangeFinding
-from umup_diag.checks.fp8_range.forecast import Forecast, forecast
+from umup_diag.checks.fp8_range.forecast import Forecast
 from umup_diag.checks.fp8_range.format_fit import Flag, FormatFit, explain, fit, remedy
+from umup_diag.checks.fp8_range.outlook import QUANTITIES, outlook
 from umup_diag.checks.fp8_range.settings import RangeSettings
-from umup_diag.checks.fp8_range.target_formats import target_formats
+from umup_diag.checks.fp8_range.target_formats import targets
 from umup_diag.checks.result import Note, NoteKind, Result, Verdict
-from umup_diag.numerics import formats
 from umup_diag.numerics.block import SELF_SCALED
 from umup_diag.recording import Recording, TensorRecord
 from umup_diag.scaling.kinds import kind_order
 
-HORIZON = 3
-"""How far ahead is forecast, in lengths of what was recorded."""
+BIT_DB = 20 * log10(2)
+"""What one bit of mantissa is worth: a plain cast that loses no more needs no scale."""
 
 #: Settings that `measure` has applied: they say which tensors and steps there are.
 _SELECTION = ("include", "exclude", "until")
@@ -46,18 +46,23 @@ def judge(recording: Recording, settings: RangeSettings) -> Result:
         notes=(
             *(Note(kind=NoteKind(kind), text=text) for kind, text in recording.notes),
             *_notes(findings),
+            *_recipe_notes(findings),
         ),
     )
 
 
 def _finding(moments: Sequence[Moment], settings: RangeSettings, tensors: int) -> RangeFinding:
-    name, *others = target_formats(moments[0][1].kind, settings.formats)
-    fits = [fit(record, name, settings) for _, record in moments]
+    held, *others = targets(moments[0][1].tensor, moments[0][1].kind, settings)
+    history = [record.histogram.absmax for _, record in moments]
+    fits = [fit(record, held, settings, history[:at]) for at, (_, record) in enumerate(moments)]
     worst = max(range(len(fits)), key=lambda at: (*_badness(fits[at]), at))
     (step, record), held_to = moments[worst], fits[worst]
-    other_formats = [fit(record, other, settings) for other in others]
+    other_formats = [fit(record, other, settings, history[:worst]) for other in others]
     points = tuple((at, each.rms, each.histogram.absmax) for at, each in moments)
-    forecasts = _forecasts(points, name, settings.horizon, tensors)
+    forecasts: tuple[Forecast, ...] = ()
+    if not held_to.is_scaled:  # a scale of its own follows wherever the tensor goes
+        series = QUANTITIES * tensors
+        forecasts = outlook(points, held.format, horizon=settings.horizon, series=series)
     crossings = [each.words for each in forecasts if each.verdict is Verdict.FAIL]
     causes = [explain(record, held_to, settings), *crossings]
     is_near = settings.strict and (held_to.flag is not Flag.OK or bool(crossings))
@@ -88,38 +93,6 @@ def _badness(fits: FormatFit) -> tuple[int, float, float]:
     return fits.flag.severity, lost, -fits.headroom_high
 
 
-def _forecasts(
-    points: Sequence[tuple[int | None, float, float]], name: str, horizon: int | None, tensors: int
-) -> tuple[Forecast, ...]:
-    """Of absmax towards the largest value, and of RMS towards the smallest normal one."""
-    known = [(step, rms, absmax) for step, rms, absmax in points if step is not None]
-    if len(known) < 3 or name in SELF_SCALED:
-        return ()
-    fmt, steps = formats.get(name), [step for step, _, _ in known]
-    last = steps[-1] + (horizon or HORIZON * (steps[-1] - steps[0]))
-    quantities = (
-        ("absmax", [_log2(absmax) for _, _, absmax in known], log2(fmt.overflow_threshold), True),
-        ("rms", [_log2(rms) for _, rms, _ in known], log2(fmt.min_normal), False),
-    )
-    forecasts = (
-        forecast(
-            quantity,
-            steps,
-            values,
-            limit,
-            upwards=upwards,
-            horizon=last,
-            series=len(quantities) * tensors,
-        )
-        for quantity, values, limit, upwards in quantities
-    )
-    return tuple(each for each in forecasts if each is not None)
-
-
-def _log2(value: float) -> float:
-    return log2(value) if value > 0 and isfinite(value) else float("nan")
-
-
 def _worst_first(finding: RangeFinding) -> tuple[float, ...]:
     crossing, fits = finding.crossing, finding.held_to
     room = min(fits.headroom_high, fits.headroom_low)
@@ -145,3 +118,17 @@ def _notes(findings: Sequence[RangeFinding]) -> list[Note]:
         )
         notes.append(Note(kind=NoteKind.CAUTION, text=text))
     return notes
+
+
+def _recipe_notes(findings: Sequence[RangeFinding]) -> list[Note]:
+    """Whether the cast without scales does, in a sentence."""
+    plain = [f for f in findings if f.held_to.recipe and not f.held_to.is_scaled]
+    if not plain:
+        return []
+    name, failing = plain[0].held_to.recipe, [f for f in plain if f.held_to.flag.fails]
+    costly = [f for f in plain if f not in failing and (f.lost_db or 0.0) > BIT_DB]
+    text = (
+        f"{name}: {len(plain) - len(failing)} of {len(plain)} tensors fit without a scale, "
+        f"{len(costly)} of them at a loss of more than {BIT_DB:.0f} dB."
+    )
+    return [Note(kind=NoteKind.REMARK, text=text)]

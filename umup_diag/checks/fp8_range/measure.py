@@ -1,11 +1,14 @@
 """Count the tensors of checkpoints, of a model that they are loaded into, or of a training run."""
 
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from umup_diag.checks.fp8_range.settings import FileRangeSettings, RangeSettings, RunRangeSettings
 from umup_diag.checks.fp8_range.target_formats import block_formats
+from umup_diag.checks.fp8_range.watch import recorded, watch
 from umup_diag.checks.result import NoteKind
 from umup_diag.errors import InputError
 from umup_diag.measure import environment, long_run
@@ -15,10 +18,8 @@ from umup_diag.measure.checkpoint.scan import scan
 from umup_diag.measure.checkpoint.trial import Trial, fitting_width
 from umup_diag.measure.data.batches import Batches
 from umup_diag.measure.data.corpus import Corpus
-from umup_diag.measure.recorder import MATMUL_KINDS
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.workplace import Workplace
-from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, Recording
 from umup_diag.settings.shared import TrainingRunSettings
 
@@ -33,11 +34,18 @@ def measure(settings: RangeSettings, workplace: Workplace) -> Recording:
         InputError: for an unknown format, or what cannot be read, trained or recorded; if the
             selection leaves nothing.
     """
-    block_formats(settings.formats)  # an unknown format is no reason to train first
+    block_formats(settings)  # an unknown format is no reason to train first
     match settings:
+        case RunRangeSettings(checkpoint=Path() as checkpoint):
+            chosen: dict[str, Any] = {
+                **RangeSettings.decode(settings.encode()).encode(),
+                "sources": (checkpoint,),
+            }
+            chosen |= {"seed": settings.seed, "device": settings.device}
+            recording = _of_files(FileRangeSettings(**chosen), workplace)
         case RunRangeSettings():
-            run = TrainingRunSettings.decode(settings.encode())
-            recording = long_run.train(run, workplace)
+            training = TrainingRunSettings.decode(settings.encode())
+            recording = long_run.train(training, workplace)
         case FileRangeSettings():
             recording = _of_files(settings, workplace)
         case _:
@@ -48,37 +56,27 @@ def measure(settings: RangeSettings, workplace: Workplace) -> Recording:
 
 
 def _of_files(settings: FileRangeSettings, workplace: Workplace) -> Recording:
-    """Of one recording, or of checkpoints: in memory."""
+    """Of one recording, as it is; or of checkpoints, recorded into the workplace."""
     device = environment.device(settings.device)
-    notes: Notes = []
+    header: dict[str, Any] = {
+        "command": "fp8-range",
+        "settings": {"sources": [str(source) for source in settings.sources]},
+        "environment": {**environment.environment(device), "seed": settings.seed},
+    }
     if len(settings.sources) == 1 and Recording.is_in(settings.sources[0]):
-        frames = _recorded(Recording.load(settings.sources[0]))
+        if settings.watch:
+            return Recording(**header, frames=watch(settings.sources[0], settings, workplace))
+        return Recording(**header, frames=recorded(Recording.load(settings.sources[0])))
+    if settings.watch:
+        raise InputError("--watch follows one recording: the folder that a training run writes to.")
+    checkpoints = in_order([*map(open_checkpoint, settings.sources)], settings.steps)
+    if settings.model is None:
+        frames, notes = _scanned(checkpoints, settings, workplace)
     else:
-        checkpoints = in_order([*map(open_checkpoint, settings.sources)], settings.steps)
-        if settings.model is None:
-            frames, notes = _scanned(checkpoints, settings, workplace)
-        else:
-            frames, notes = _tried(checkpoints, settings.model, settings, device)
-    return Recording(
-        command="fp8-range",
-        settings={"sources": [str(source) for source in settings.sources]},
-        environment={**environment.environment(device), "seed": settings.seed},
-        notes=notes,
-        frames=frames,
-    )
-
-
-def _recorded(recording: Recording) -> list[Frame]:
-    is_of_training = all(
-        isinstance(record.statistics, CodeHistogram) and record.kind in MATMUL_KINDS
-        for _, record in recording
-    )
-    if not is_of_training:
-        raise InputError(
-            f"{recording.path} is not a recording of a training run, but of umup-diag "
-            f"{recording.command}.\nGive one that umup-diag record wrote, or a checkpoint."
-        )
-    return recording.frames
+        frames, notes = _tried(checkpoints, settings.model, settings, device)
+    recording = Recording.create(workplace.out, **header, notes=notes)
+    recording.append(*frames)
+    return recording
 
 
 def _scanned(
@@ -97,7 +95,7 @@ def _scanned(
         scan(
             selection.tensors,
             step=step,
-            blocks=block_formats(settings.formats),
+            blocks=block_formats(settings),
             progress=partial(workplace.progress, label),
         )
         for (step, _), selection, label in zip(checkpoints, selections, labels, strict=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from umup_diag.settings import shared
-from umup_diag.settings.option import Settings, option
+from umup_diag.settings.option import Settings, Where, option
 from umup_diag.settings.shared import RunSettings, TrainingRunSettings
 
 
@@ -17,6 +17,12 @@ class RangeSettings(Settings):
         default=None,
         metavar="A,B,…",
         default_text="e4m3fn for inputs and weights, e5m2 for gradients, the other beside",
+    )
+    recipe: str | None = option(
+        "Hold every tensor to what the first recipe casts it to, show the rest beside it: "
+        "workshop, final, absmax, delayed, mxfp8, nvfp4.",
+        default=None,
+        metavar="A,B,…",
     )
     until: int | None = option(
         "Judge a recording up to this step; 0 is the initialisation.",
@@ -61,6 +67,11 @@ class FileRangeSettings(RangeSettings, RunSettings):
         default_text="what fits the checkpoint",
         at_least=1,
     )
+    watch: bool = option(
+        "Follow a recording that is being made, say what comes near a limit, and judge at Ctrl-C.",
+        default=False,
+        where=Where.COMMAND,
+    )
     batches: int = option("Batches through --model.", default=4, at_least=1)
     batch_size: int = shared.BATCH_SIZE.field()
     seq_len: int = shared.SEQ_LEN.field()
@@ -69,4 +80,8 @@ class FileRangeSettings(RangeSettings, RunSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRangeSettings(RangeSettings, TrainingRunSettings):
-    """A training run, recorded and then judged."""
+    """A training run, recorded and then judged; or the weights of a checkpoint."""
+
+    checkpoint: Path | None = option(
+        "A checkpoint whose weights are judged; nothing is trained then.", default=None
+    )

@@ -1,20 +1,59 @@
-"""The formats that tensors are held to and compared in."""
+"""The formats and recipes that tensors are held to and compared in."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.errors import InputError
-from umup_diag.numerics import formats
+from umup_diag.numerics import block, formats, scaled_recipes
 from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.recipes import USUAL_FORMATS
+from umup_diag.numerics.scaled_recipes import ScaledRecipe, Scaling
 from umup_diag.scaling.kinds import Kind
 
-#: What each kind is held to by default, then what it is compared in. Gradients need the range more
-#: than the mantissa: the usual FP8 recipes give them E5M2.
-DEFAULT_FORMATS: Mapping[str, tuple[str, ...]] = {
-    Kind.INPUT: ("E4M3FN", "E5M2"),
-    Kind.WEIGHT: ("E4M3FN", "E5M2"),
-    Kind.GRAD_OUTPUT: ("E5M2", "E4M3FN"),
-}
-_ALIASES = {"MXFP8": "MXFP8_E4M3", "MXFP6": "MXFP6_E2M3"}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a tensor is cast to.
+
+    Attributes:
+        format: of the elements, or a block format.
+        scaling: where the scale before the cast comes from.
+        recipe: that says so; None for a format by itself.
+    """
+
+    format: str
+    scaling: Scaling = Scaling.NONE
+    recipe: str | None = None
+
+
+def targets(tensor: str, kind: str, settings: RangeSettings) -> tuple[Target, ...]:
+    """What a tensor is held to, and what it is compared in.
+
+    Raises:
+        InputError: for a name that is no format or recipe, or if both are asked for.
+    """
+    if settings.recipe is None:
+        names = target_formats(kind, settings.formats)
+        return tuple(Target(format=name) for name in names)
+    return tuple(
+        Target(format=recipe.format_of(tensor, kind), scaling=recipe.scaling, recipe=name)
+        for name, recipe in recipes(settings).items()
+    )
+
+
+def recipes(settings: RangeSettings) -> Mapping[str, ScaledRecipe]:
+    """The recipes that are asked for, by name.
+
+    Raises:
+        InputError: for a name that is none, or beside formats.
+    """
+    if settings.recipe is None:
+        return {}
+    if settings.formats:
+        raise InputError("a recipe names the formats; give --recipe or --formats.")
+    names = (name.strip().lower() for name in settings.recipe.split(","))
+    return {name: scaled_recipes.get(name) for name in names}
 
 
 def target_formats(kind: str, setting: str | None) -> tuple[str, ...]:
@@ -28,17 +67,19 @@ def target_formats(kind: str, setting: str | None) -> tuple[str, ...]:
         InputError: for a name that is no format.
     """
     if not setting:
-        return DEFAULT_FORMATS.get(kind, DEFAULT_FORMATS[Kind.WEIGHT])
+        return USUAL_FORMATS.get(kind, USUAL_FORMATS[Kind.WEIGHT])
     return tuple(dict.fromkeys(map(resolve, setting.split(","))))
 
 
-def block_formats(setting: str | None) -> tuple[str, ...]:
-    """The block formats among the target formats, whose casts must be measured.
+def block_formats(settings: RangeSettings) -> tuple[str, ...]:
+    """The block formats among the targets, whose casts must be measured.
 
     Raises:
-        InputError: for a name that is no format.
+        InputError: for a name that is no format or recipe.
     """
-    return tuple(name for name in target_formats(Kind.WEIGHT, setting) if name in SELF_SCALED)
+    names = [recipe.block for recipe in recipes(settings).values() if recipe.block is not None]
+    names += [each for each in target_formats(Kind.WEIGHT, settings.formats) if each in SELF_SCALED]
+    return tuple(dict.fromkeys(names))
 
 
 def resolve(name: str) -> str:
@@ -48,12 +89,4 @@ def resolve(name: str) -> str:
         InputError: if there is none.
     """
     upper = name.strip().upper().replace("-", "_")
-    upper = _ALIASES.get(upper, upper)
-    if upper in SELF_SCALED:
-        return upper
-    if upper.startswith(("MX", "NV")):
-        raise InputError(
-            f"{name!r} is no block format that is judged here; there are "
-            f"{', '.join(SELF_SCALED).lower()}."
-        )
-    return formats.get(upper).name
+    return block.resolve(name) if upper.startswith(("MX", "NV")) else formats.get(upper).name

@@ -12,12 +12,13 @@ from umup_diag.checks.fix import Fix, ScaleBeforeCast, scale_before_cast
 from umup_diag.checks.fp8_range.chart import charts
 from umup_diag.checks.fp8_range.finding import RangeFinding, range_findings
 from umup_diag.checks.fp8_range.format_fit import Flag, FormatFit
+from umup_diag.checks.fp8_range.recipe_table import recipe_table
 from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.report import cells
 from umup_diag.report.answer import Answer, Change, told_first
 from umup_diag.report.names import collapse
-from umup_diag.report.style import OFFENDERS, verdict_line
+from umup_diag.report.style import OFFENDERS, signed, verdict_line
 from umup_diag.report.view import View
 from umup_diag.scaling.kinds import kind_order
 
@@ -41,7 +42,7 @@ def view() -> View:
             "verdict": lambda finding: finding.verdict,
             "kind": lambda finding: finding.kind,
             "flag": lambda finding: finding.held_to.flag.replace("_", " "),
-            "format": lambda finding: finding.held_to.format,
+            "format": lambda finding: finding.held_to.label,
             "RMS": lambda finding: magnitude(finding.rms),
             "absmax": lambda finding: magnitude(finding.absmax),
             "to zero": lambda finding: share(finding.held_to.underflow_fraction),
@@ -50,6 +51,10 @@ def view() -> View:
             "room": lambda finding: room(finding.held_to),
             "SQNR, dB": lambda finding: decibels(finding.held_to.sqnr_db),
             "best scale": lambda finding: best_scale(finding.held_to),
+            "lost to no scale, dB": lambda finding: (
+                "" if finding.lost_db is None else signed(finding.lost_db)
+            ),
+            "blocks": lambda finding: blocks(finding.held_to),
             "other formats": _others,
             "cause": cells.cause,
             "fix": cells.fix,
@@ -99,7 +104,7 @@ def _about(result: Result, findings: Sequence[RangeFinding]) -> str:
 def _others(finding: RangeFinding) -> str:
     """How it fits in the formats beside."""
     return "; ".join(
-        f"{fit.format} {share(fit.underflow_fraction)} to zero, room {room(fit)}, "
+        f"{fit.label} {share(fit.underflow_fraction)} to zero, room {room(fit)}, "
         f"{decibels(fit.sqnr_db)} dB"
         for fit in finding.other_formats
     )
@@ -113,7 +118,9 @@ def table(result: Result, every: bool = False) -> RenderableType:
         every: list every tensor by itself.
     """
     findings = range_findings(result)
-    parts = [_table(findings, every=every), *_changes(findings), *_crossings(findings)]
+    is_of_recipes = any(finding.held_to.recipe for finding in findings)
+    listed = recipe_table(findings, every) if is_of_recipes else _table(findings, every=every)
+    parts = [listed, *_changes(findings), *_crossings(findings)]
     if result.notes:
         parts += [Text(""), *(Text(note.text) for note in result.notes)]
     return Group(*parts, verdict_line(result))
@@ -146,6 +153,15 @@ def best_scale(fit: FormatFit) -> str:
 def room(fit: FormatFit) -> str:
     """Headroom at the top and at the bottom, in octaves."""
     return f"{fit.headroom_high:.1f} / {fit.headroom_low:.1f}"
+
+
+def blocks(fit: FormatFit) -> str:
+    """Of a block format: the share of blocks that lose something, and where their scales lie."""
+    if fit.blocks is None:
+        return ""
+    low, high = fit.blocks.smallest_scale_log2, fit.blocks.largest_scale_log2
+    lost = share(fit.blocks.underflow_fraction)
+    return f"{lost} of {fit.blocks.count} underflow; scales 2^{low:.0f} … 2^{high:.0f}"
 
 
 def _table(findings: Sequence[RangeFinding], *, every: bool) -> RenderableType:

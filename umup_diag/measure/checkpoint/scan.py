@@ -5,7 +5,8 @@ from functools import reduce
 from operator import add
 
 from umup_diag.measure.checkpoint.checkpoint import StoredTensor
-from umup_diag.numerics.block import SELF_SCALED, BlockCast
+from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, TensorRecord
 from umup_diag.scaling.kinds import Kind
@@ -35,10 +36,14 @@ def scan(
 
 
 def _count(tensor: StoredTensor, order: int, blocks: Sequence[str]) -> TensorRecord:
+    histogram = reduce(add, map(CodeHistogram.of, tensor.parts()), CodeHistogram.empty())
     return TensorRecord(
         tensor=tensor.name,
         kind=Kind.WEIGHT,
-        statistics=reduce(add, map(CodeHistogram.of, tensor.parts()), CodeHistogram.empty()),
+        statistics=histogram,
         order=order,
-        blocks={name: BlockCast.of(tensor.parts(), SELF_SCALED[name]) for name in blocks},
+        blocks={
+            name: BlockCast.of(tensor.parts(), SELF_SCALED[name], absmax=histogram.absmax)
+            for name in blocks
+        },
     )
