@@ -64,6 +64,7 @@ def test_what_is_coupled_fails_and_what_is_not_passes(
         "result.json",
         "report.html",
         "pairs.png",
+        "pairs.svg",
     }
     monkeypatch.setattr(sweep, "loss_curve", trainer(coupling=0.0))
     assert checked(tmp_path).verdict is Verdict.PASS

@@ -68,8 +68,8 @@ def test_a_drift_is_found_with_its_sign_and_power(
         "recording.jsonl",
         "result.json",
         "report.html",
-        "loss.png",
-        "drift.png",
+        "transfer.png",
+        "transfer.svg",
     }
 
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.coupling.figure import figures
+from umup_diag.checks.coupling.chart import charts
 from umup_diag.checks.coupling.finding import PairFinding, pair_findings, search_findings
 from umup_diag.checks.result import Result, Verdict
 from umup_diag.report import cells
@@ -26,20 +26,18 @@ def view() -> View:
         table=table,
         columns={
             "tuned": lambda finding: finding.tensor,
+            "verdict": lambda finding: finding.verdict,
             "fixed": _of_pairs(lambda finding: finding.fixed),
             "what": lambda finding: finding.kind,
-            "lost, nats": lambda finding: cells.slope(_lost(finding)),
-            "95 % interval": lambda finding: cells.span(finding.interval),
-            "by F.1": _of_pairs(lambda finding: cells.slope(finding.workshop_error)),
-            "verdict": lambda finding: finding.verdict,
+            "lost, nats": lambda finding: _nats(_lost(finding)),
+            "95 % interval": lambda finding: cells.span(finding.interval, _nats),
+            "by F.1": _of_pairs(lambda finding: _nats(finding.workshop_error)),
             "cause": cells.cause,
             "fix": cells.fix,
         },
-        figures=figures,
+        charts=charts,
         stems=("pairs", "searches"),
-        caption="Pairs: mean loss over seeds, a row a value of the fixed hyperparameter; a ring on "
-        "the best of each row, the line through them is straight down where nothing is lost, and "
-        "the star is the best of all. Searches: least loss after so many runs.",
+        filters=("verdict",),
     )
 
 
@@ -77,6 +75,10 @@ def table(result: Result, every: bool = False) -> RenderableType:  # noqa: ARG00
         if search.cause:
             parts.append(Text(f"  {search.cause}"))
     return Group(*parts, verdict_line(result))
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _lost(finding: Any) -> float:

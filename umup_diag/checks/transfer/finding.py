@@ -1,6 +1,7 @@
 """What a transfer check finds of one hyperparameter."""
 
 from dataclasses import dataclass
+from math import log2
 
 from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.transfer.drift import Interval
@@ -44,6 +45,13 @@ class SizeOptimum:
     loss: float | None = None
     reason: str | None = None
     points: tuple[Measured, ...] = ()
+
+    def at(self, value: float) -> float:
+        """The fitted loss at a value; only where there is an optimum."""
+        assert self.log2 is not None
+        assert self.curvature is not None
+        assert self.loss is not None
+        return self.loss + self.curvature * (log2(value) - self.log2) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,17 @@
 """How results of a transfer check are shown."""
 
+from dataclasses import replace
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from umup_diag.checks.result import Result
+from umup_diag.checks.transfer.chart import charts
 from umup_diag.checks.transfer.drift import Interval
-from umup_diag.checks.transfer.figure import figures
 from umup_diag.checks.transfer.finding import SizeOptimum, TransferFinding, transfer_findings
 from umup_diag.report import cells
+from umup_diag.report.answer import Answer, plain
 from umup_diag.report.style import number, signed, verdict_line
 from umup_diag.report.view import View
 
@@ -17,23 +20,32 @@ def view() -> View:
     """How the results of this check are shown."""
     return View(
         table=table,
+        answer=answer,
         columns={
             "hyperparameter": lambda finding: finding.tensor,
+            "verdict": lambda finding: finding.verdict,
             "over": lambda finding: finding.axis,
-            "drift, octaves a doubling": lambda finding: cells.slope(finding.drift),
+            "drift, octaves a doubling": lambda finding: _number(finding.drift),
             "95 % interval": lambda finding: _span(finding.interval),
             "passing": lambda finding: _span(finding.band),
-            "given up, nats": lambda finding: cells.slope(finding.cost_nats),
-            "verdict": lambda finding: finding.verdict,
+            "given up, nats": lambda finding: _number(finding.cost_nats),
             "cause": cells.cause,
             "fix": cells.fix,
         },
-        figures=figures,
-        stems=("loss", "drift"),
-        caption="Loss against the hyperparameter, a line a size; dotted, the quadratic that was "
-        "fitted; a star and a bar, its optimum and the 95 % interval. Optimum against size: "
-        "shaded, the drifts that pass.",
+        charts=charts,
+        stems=("transfer",),
     )
+
+
+def answer(result: Result) -> Answer:
+    """How far the optimum drifts, and the power to scale by."""
+    settings, said = result.settings, plain(result)
+    sizes = ", ".join(f"{size:g}" for found in transfer_findings(result) for size in _sizes(found))
+    about = (
+        f"{settings['model']}: the best {settings['hp']} at {_axis(result)} {sizes}, "
+        f"{settings['seeds']} seeds each."
+    )
+    return replace(said, about=about, lead="Drift", first=next(iter(result.findings), None))
 
 
 def table(result: Result, every: bool = False) -> RenderableType:  # noqa: ARG001
@@ -90,8 +102,20 @@ def _sentences(finding: TransferFinding) -> list[Text]:
     return lines
 
 
+def _sizes(finding: TransferFinding) -> list[float]:
+    return [each.size for each in finding.sizes]
+
+
+def _axis(result: Result) -> str:
+    return " and ".join(finding.axis for finding in transfer_findings(result))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else signed(value)
+
+
 def _span(ends: Interval | None) -> str:
-    return "" if ends is None else cells.span(ends)
+    return "" if ends is None else cells.span(ends, signed)
 
 
 def _values(ends: Interval | None) -> str:
