@@ -159,15 +159,16 @@ def resolve(settings: S, lr: float | None) -> tuple[S, float | None]:
     The latter is `TUNED` times the model's own, which is small.
 
     Raises:
-        InputError: if the model cannot be loaded; for an unknown optimizer, or a rate or a decay
-            for one that the model brings itself.
+        InputError: if the model cannot be loaded or brings a step of its own; for an unknown
+            optimizer, or a rate or a decay for one that the model brings itself.
     """
     subject = Subject.load(settings.model, build=settings.build)
-    optimizer, rate = subject.choose_optimizer(settings.optimizer, lr)
-    if optimizer is None and settings.weight_decay is not None:
+    if subject.step is not None:
         raise InputError(
-            f"--weight-decay needs --optimizer: {subject.name} brings its own optimizer(model)."
+            f"--model {subject.name} brings its own step(model, batch, optimizer), and a sweep "
+            "trains by loss and optimizer alone."
         )
+    optimizer, rate = subject.choose_optimizer(settings.optimizer, lr, settings.weight_decay)
     usual = None if rate is None else rate * TUNED
     return replace(settings, optimizer=optimizer), lr or usual
 
