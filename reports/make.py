@@ -4,6 +4,7 @@ Parts:
     slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
     coordcheck: the coord check of each scheme (reports/coordcheck).
     fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
+    transfer: does the learning rate transfer, are hyperparameters coupled (reports/transfer).
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from reports import fp8_training as training_curves
+from reports.transfer import runs as transfer_runs
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
@@ -191,7 +193,13 @@ def fp8_training() -> None:
         training_curves.tell(Path(scratch), HERE / "fp8_training")
 
 
+def transfer() -> None:
+    """Write reports/transfer/<what>: the result, the pictures, and the table as report.txt."""
+    transfer_runs.run(HERE / "transfer")
+
+
 PARTS: dict[str, Callable[[], None]] = {
+    "transfer": transfer,
     "slopes": slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,

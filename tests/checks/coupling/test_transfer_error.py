@@ -1,6 +1,6 @@
 """Both definitions, on grids whose errors are known."""
 
-from math import inf
+from math import inf, isnan
 
 import numpy as np
 import pytest
@@ -26,3 +26,11 @@ def test_a_run_that_diverged_counts_as_infinite_loss() -> None:
     coupled = np.where(T - F > 1, inf, (T - F) ** 2 + 0.1 * F**2)
     assert final_error(coupled) == pytest.approx(1.0)
     assert workshop_error(coupled) == inf
+
+
+def test_a_row_in_which_nothing_trains_is_left_out() -> None:
+    coupled = np.vstack([(T - F) ** 2 + 0.1 * F**2, [[inf] * 3]])
+    assert final_error(coupled) == 1.0
+    assert workshop_error(coupled) == 2.0
+    assert isnan(final_error(coupled[2:]))
+    assert isnan(workshop_error(coupled[2:]))

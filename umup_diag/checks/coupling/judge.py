@@ -1,7 +1,7 @@
 """The verdict: what is lost by tuning hyperparameters one by one?"""
 
 from collections.abc import Callable, Sequence
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 
 import numpy as np
 
@@ -72,11 +72,15 @@ def _pair(
     allowed: float,
 ) -> PairFinding:
     final, workshop = (_mean(error, grids) for error in (final_error, workshop_error))
-    verdict = equivalence((max(0.0, final.low), final.high), (0.0, allowed))
+    verdict = equivalence(_at_least_zero(final), (0.0, allowed))
     cause = fix = None
     if verdict is Verdict.FAIL:
         cause = f"the best {tuned} depends on {fixed}"
         fix = Fix(tensor=tuned, steps=(Advice(text=f"tune {tuned} and {fixed} together"),))
+    elif isnan(final.mean):
+        cause = (
+            f"with a seed, fewer than two values of {fixed} train, so there is nothing to compare"
+        )
     elif verdict is Verdict.INCONCLUSIVE:
         cause = "the interval reaches across what may be lost"
         fix = Fix(tensor=tuned, steps=(Advice(text="take more seeds"),))
@@ -88,9 +92,9 @@ def _pair(
         fix=fix,
         fixed=fixed,
         error=final.mean,
-        interval=(max(0.0, final.low), final.high),
+        interval=_at_least_zero(final),
         workshop_error=workshop.mean,
-        workshop_interval=(max(0.0, workshop.low), workshop.high),
+        workshop_interval=_at_least_zero(workshop),
         allowed=allowed,
         values=settings.hp[tuned],
         fixed_values=settings.hp[fixed],
@@ -99,11 +103,17 @@ def _pair(
 
 
 def _mean(error: Callable[[np.ndarray], float], grids: Sequence[np.ndarray]) -> Mean:
-    """Over seeds; a seed whose error is infinite makes it so, with no interval."""
+    """Over seeds; a seed whose error is infinite, or none, makes it so, with no interval."""
     errors = [error(grid) for grid in grids]
-    if not all(map(isfinite, errors)):
-        return Mean(mean=inf, low=inf, high=inf, std=nan, seeds=len(errors))
-    return Mean.of(errors)
+    if all(map(isfinite, errors)):
+        return Mean.of(errors)
+    worst = nan if any(map(isnan, errors)) else inf
+    return Mean(mean=worst, low=worst, high=worst, std=nan, seeds=len(errors))
+
+
+def _at_least_zero(mean: Mean) -> tuple[float, float]:
+    """The interval; an error is not negative."""
+    return (0.0 if mean.low < 0 else mean.low), mean.high
 
 
 def _searches(

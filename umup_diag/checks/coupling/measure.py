@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from math import isinf
 from typing import TYPE_CHECKING
 
 from umup_diag.checks.coupling import COUPLING
@@ -136,7 +137,9 @@ def _point(choice: Choice, seed: int) -> Point:
 
 
 def _require_effects(recording: Recording, settings: CouplingSettings) -> None:
-    """No hyperparameter may leave the losses the same, to the last bit, at all its values."""
+    """Something trains, and no hyperparameter leaves the losses the same, to the last bit."""
+    if all(isinf(final_loss(frame.losses, settings.steps)) for frame in recording.frames):
+        raise InputError("nothing trains: every run diverged or learnt nothing.")
     first = [frame for frame in recording.frames if frame.point["seed"] == 0]
     for name in settings.hp:
         groups: dict[tuple[float, ...], set[tuple[float, ...]]] = {}

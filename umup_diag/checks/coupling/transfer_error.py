@@ -4,6 +4,8 @@ A grid of losses L[f, t]: rows are values of the fixed hyperparameter, columns o
 tuned while the other is fixed. If the best t is the same in every row, nothing is lost.
 """
 
+from math import nan
+
 import numpy as np
 
 
@@ -14,26 +16,37 @@ def final_error(losses: np.ndarray) -> float:
     best.
 
     Args:
-        losses: (fixed, tuned); at least two rows.
+        losses: (fixed, tuned).
+
+    Returns:
+        The error in nats; NaN where fewer than two rows have a finite loss.
     """
+    losses = _trained(losses)
+    if len(losses) < 2:
+        return nan
     best_row, _ = np.unravel_index(int(np.argmin(losses)), losses.shape)
-    best = losses[best_row].min()
-    trains = np.isfinite(losses).any(axis=1)
-    others = [row for row in range(len(losses)) if row != best_row and trains[row]]
-    taken = losses[others].argmin(axis=1)
-    return float(np.mean(losses[best_row, taken] - best))
+    taken = np.delete(losses, best_row, axis=0).argmin(axis=1)
+    return float(np.mean(losses[best_row, taken] - losses[best_row].min()))
 
 
 def workshop_error(losses: np.ndarray) -> float:
     """Appendix F.1 of the workshop version: every row's best t taken over to every other row.
 
-    A row in which nothing trains has no best t, and nothing to lose.
-
     Args:
-        losses: (fixed, tuned); at least two rows in which something trains.
+        losses: (fixed, tuned).
+
+    Returns:
+        The error in nats; NaN where fewer than two rows have a finite loss.
     """
-    losses = losses[np.isfinite(losses).any(axis=1)]
+    losses = _trained(losses)
+    if len(losses) < 2:
+        return nan
     taken = losses.argmin(axis=1)
     over = losses[:, taken] - losses.min(axis=1, keepdims=True)  # (row, row its t comes from)
-    rows = len(losses)
-    return float(over[~np.eye(rows, dtype=bool)].mean())
+    return float(over[~np.eye(len(losses), dtype=bool)].mean())
+
+
+def _trained(losses: np.ndarray) -> np.ndarray:
+    """The rows in which something trains: the others have no best t, and nothing to lose."""
+    kept: np.ndarray = losses[np.isfinite(losses).any(axis=1)]
+    return kept
