@@ -11,7 +11,7 @@ from umup_diag.checks.coupling.finding import (
 from umup_diag.checks.result import Result
 from umup_diag.report.chart import Axis, Chart, Draw, HeatMap, HeatRow, Panel, Plot, Point, Series
 
-REACH = 0.5  #: nats over the best that have the full colour
+REACH = 0.2  #: nats that have the full colour
 
 
 def charts(result: Result) -> list[Chart]:
@@ -23,10 +23,10 @@ def charts(result: Result) -> list[Chart]:
             Chart(
                 stem="pairs",
                 title="What one loses by the other",
-                caption="Left: the mean loss over seeds, a row a value of the fixed one; redder is "
-                "more nats over the best, and the best of each row is marked. Right: the transfer "
-                "path, the best value of the tuned one at every value of the fixed one, over all "
-                "seeds together; it is flat where nothing is lost.",
+                caption="Left: the mean loss over seeds, a row a value of the fixed one; blue is "
+                "within what may be lost of the best, red and crossed is beyond. Right: the "
+                "transfer path, the best value of the tuned one at every value of the fixed one, "
+                "over all seeds together; it is flat where nothing is lost.",
                 panels=panels,
                 columns=2,
             )
@@ -46,7 +46,7 @@ def charts(result: Result) -> list[Chart]:
 
 
 def grid(pair: PairFinding) -> HeatMap:
-    """Nats over the best, below zero so that worse is redder."""
+    """Nats to spare: what may be lost, less what the loss is over the best."""
     finite = [loss for row in pair.losses for loss in row if isfinite(loss)]
     best = min(finite, default=0.0)
     return HeatMap(
@@ -57,12 +57,12 @@ def grid(pair: PairFinding) -> HeatMap:
         rows=[
             HeatRow(
                 f"{pair.fixed} {fixed:.3g}",
-                [best - loss if isfinite(loss) else None for loss in row],
+                [pair.allowed + best - loss if isfinite(loss) else None for loss in row],
                 pair,
             )
             for fixed, row in zip(pair.fixed_values, pair.losses, strict=True)
         ],
-        value_title="nats over the best, negated",
+        value_title="nats to spare",
         reach=REACH,
     )
 

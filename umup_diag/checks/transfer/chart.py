@@ -18,7 +18,8 @@ def charts(result: Result) -> list[Chart]:
             stem="transfer",
             title=f"Best {finding.tensor} over {finding.axis}",
             caption="Loss: the mean over seeds, with its standard error; dashed, the quadratic "
-            "around the best value, and the bar at its bottom is the 95 % interval of the optimum. "
+            "around the best value, and the level line at its bottom is the 95 % interval of the "
+            "optimum. "
             "Drift: the optimum of every size with its 95 % interval, the line through them, and "
             "in grey the drifts from the first that pass.",
             panels=[losses(finding), *([drifts(finding)] if finding.drift is not None else [])],
