@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from umup_diag.checks.scale_law.law_fit import by_quantity
-from umup_diag.checks.scale_law.ranges import grid_points
 from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS, attention_by_autograd
 from umup_diag.measure.monte_carlo.estimate import (
     PILOT_DRAWS,
@@ -28,6 +27,7 @@ from umup_diag.measure.monte_carlo.estimate import (
     estimate_grid,
 )
 from umup_diag.recording.frame import Point
+from umup_diag.settings.ranges import grid_points
 
 OP = BUILTIN_OPS["attention"]
 THIN: dict[str, tuple[float, ...]] = {

@@ -6,6 +6,7 @@ Parts:
     fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
     fp8_recipes: which tensors need a scale before the cast, in µP and u-µP (reports/fp8_recipes);
         minutes.
+    transfer: does the learning rate transfer, are hyperparameters coupled (reports/transfer).
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
 """
 
@@ -21,6 +22,7 @@ import torch
 
 from reports import fp8_recipes as recipes_compared
 from reports import fp8_training as training_curves
+from reports.transfer import runs as transfer_runs
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
@@ -201,7 +203,13 @@ def fp8_recipes() -> None:
         recipes_compared.tell(Path(scratch), HERE / "fp8_recipes")
 
 
+def transfer() -> None:
+    """Write reports/transfer/<what>: the result, the pictures, and the table as report.txt."""
+    transfer_runs.run(HERE / "transfer")
+
+
 PARTS: dict[str, Callable[[], None]] = {
+    "transfer": transfer,
     "slopes": slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,

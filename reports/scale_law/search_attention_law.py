@@ -21,12 +21,12 @@ from umup_diag.checks.scale_law.law_fit import (
     fit_family,
     fit_worst_error,
 )
-from umup_diag.checks.scale_law.ranges import Values, grid_points
 from umup_diag.measure.monte_carlo.builtin_ops import BUILTIN_OPS
 from umup_diag.measure.monte_carlo.estimate import estimate_grid
 from umup_diag.scaling.interpolation import LawFamily, Limit, Term, formula, parameter
 from umup_diag.scaling.op_theory import theory_of
 from umup_diag.scaling.scale_laws import LAWS
+from umup_diag.settings.ranges import Values, grid_points
 
 HERE = Path(__file__).parent
 RELATIVE_ERROR = 0.005

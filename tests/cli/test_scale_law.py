@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import ROOT, Done, run
-from umup_diag.checks.scale_law.ranges import parse_over, parse_values
 from umup_diag.errors import InputError
+from umup_diag.settings.ranges import parse_over, parse_values
 
 OPS = """
 import torch

@@ -1,6 +1,7 @@
 """``umup-diag CHECK``: the command of any check, from its settings and its view."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from umup_diag.cli.options import alone, output_options, parameters, resume_opti
 from umup_diag.cli.terminal import Bars, print_result, resumable
 from umup_diag.errors import InputError
 from umup_diag.measure.workplace import Workplace, unheard
-from umup_diag.settings.option import Settings
+from umup_diag.settings.option import Settings, settings_of
 
 
 def check_command(check: Check[Any]) -> click.Command:
@@ -34,8 +35,10 @@ def check_command(check: Check[Any]) -> click.Command:
         if resume is None:
             chosen = settings(check.settings, values)
         else:
-            alone(ctx, "resume", "device", "every", "as_json", "quiet")
-            out, chosen = resume, _recorded(check, resume, values["device"])
+            places = {s.name for s in settings_of(check.settings) if s.option.is_place}
+            alone(ctx, "resume", *places, "every", "as_json", "quiet")
+            here = {name: values[name] for name in places}
+            out, chosen = resume, _recorded(check, resume, here)
         with ExitStack() as stack:
             bars = stack.enter_context(Bars(silent=as_json or quiet))
             if check.is_resumable:
@@ -58,8 +61,8 @@ def check_command(check: Check[Any]) -> click.Command:
     )
 
 
-def _recorded(check: Check[Any], folder: Path, device: str) -> Settings:
-    """The settings that an unfinished recording was begun with, on a device of today's choice."""
+def _recorded(check: Check[Any], folder: Path, here: Mapping[str, Any]) -> Settings:
+    """The settings that an unfinished recording was begun with, where it is to go on today."""
     from umup_diag.recording import Recording  # loads torch
 
     recording = Recording.load(folder)
@@ -68,5 +71,5 @@ def _recorded(check: Check[Any], folder: Path, device: str) -> Settings:
             f"{folder} was recorded by umup-diag {recording.command}, so {check.name} cannot go "
             "on with it."
         )
-    chosen: Settings = check.settings.decode({**recording.settings, "device": device})
+    chosen: Settings = check.settings.decode({**recording.settings, **here})
     return chosen

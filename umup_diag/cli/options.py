@@ -52,7 +52,8 @@ def settings(group: type[S], values: Mapping[str, Any]) -> S:
     chosen = {name: value for name, value in values.items() if name in known}
     for name, setting in known.items():
         if setting.option.takes_rest:
-            chosen[name] = [*chosen[name], *values[_REST]]
+            given = [*chosen.pop(name), *values[_REST]]
+            chosen |= {name: given} if given else {}
     return group(**chosen)
 
 

@@ -81,7 +81,7 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
     settings = replace(settings, optimizer=optimizer_name, lr=lr)
     torch.manual_seed(settings.seed)
     model = subject.model(settings.width).to(device)
-    optimizer = _optimizer(settings, subject, model)
+    optimizer = build_optimizer(settings, subject, model)
     schedule = LambdaLR(optimizer, lambda step: rate(settings, step))
     first, pending = 0, list[float]()
     if workplace.resume:
@@ -164,9 +164,14 @@ def _require_same_text(folder: Path, corpus: Corpus) -> None:
         raise InputError(f"the text {corpus.name} has changed since the run began; start anew.")
 
 
-def _optimizer(
+def build_optimizer(
     settings: TrainingRunSettings, subject: Subject, model: nn.Module
 ) -> torch.optim.Optimizer:
+    """The named optimizer, or the subject's own where the settings name none.
+
+    Raises:
+        InputError: for an unknown name, or a weight decay that the subject does not take.
+    """
     if settings.optimizer is None:
         assert subject.optimizer is not None
         return subject.optimizer(model)

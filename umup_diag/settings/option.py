@@ -48,6 +48,7 @@ class Option:
         is_argument: whether the command takes it by position.
         has_negation: whether a flag has a ``--no-`` form.
         takes_rest: whether what follows the option on the command line belongs to it too.
+        is_place: whether it says where something runs, not what: a resumed run may change it.
     """
 
     help: str
@@ -62,6 +63,7 @@ class Option:
     is_argument: bool = False
     has_negation: bool = False
     takes_rest: bool = False
+    is_place: bool = False
 
     def field(self, **changes: Any) -> Any:
         """A dataclass field of this option, with changes where a command differs."""

@@ -43,6 +43,11 @@ WEIGHT_DECAY = Option(
     default_text="none",
     at_least=0,
 )
+FP8 = Option(
+    help="Simulate FP8 in every linear layer: workshop, final, all-e4m3, or a TOML file.",
+    default=None,
+    metavar="RECIPE",
+)
 STEPS = Option(help="Updates.", default=400, at_least=1)
 SEEDS = Option(help="Runs at each width; the intervals come from them.", default=5, at_least=1)
 BATCH_SIZE = Option(help="Sequences in a batch.", default=4, at_least=1)
@@ -54,7 +59,9 @@ class RunSettings(Settings):
     """What every command that measures has."""
 
     seed: int = option("Seed of all random numbers.", default=0, at_least=0)
-    device: str = option("cpu, cuda, cuda:1; auto takes CUDA where there is one.", default="auto")
+    device: str = option(
+        "cpu, cuda, cuda:1; auto takes CUDA where there is one.", default="auto", is_place=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +79,7 @@ class TrainingRunSettings(RunSettings):
     decay: bool = option("Let the rate fall by a cosine to a tenth.", default=False)
     batch_size: int = BATCH_SIZE.field(default=8)
     seq_len: int = SEQ_LEN.field()
-    fp8: str | None = option(
-        "Simulate FP8 in every linear layer: workshop, final, all-e4m3, or a TOML file.",
-        default=None,
-        metavar="RECIPE",
-    )
+    fp8: str | None = FP8.field()
     blocks: str | None = option(
         "Cast every tensor to these block formats as well: mxfp8, nvfp4, …; takes long.",
         default=None,

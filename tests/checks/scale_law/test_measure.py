@@ -8,11 +8,11 @@ import pytest
 from umup_diag.checks.check import Workplace
 from umup_diag.checks.scale_law.judge import judge
 from umup_diag.checks.scale_law.measure import measure, resolve
-from umup_diag.checks.scale_law.ranges import GRID, MAX_POINTS, grid_points
 from umup_diag.checks.scale_law.settings import ScaleLawSettings
 from umup_diag.errors import InputError
 from umup_diag.recording import Recording
 from umup_diag.report import json as as_json
+from umup_diag.settings.ranges import GRID, MAX_POINTS, grid_points
 
 
 def test_a_builtin_op_has_a_full_name_and_defaults_for_what_is_left_open() -> None:

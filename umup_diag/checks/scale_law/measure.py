@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from umup_diag.checks.result import NoteKind
-from umup_diag.checks.scale_law.ranges import grid_points
 from umup_diag.checks.scale_law.settings import ScaleLawSettings
 from umup_diag.errors import InputError
 from umup_diag.measure import environment
@@ -14,6 +13,7 @@ from umup_diag.measure.monte_carlo.ops import user_sampler
 from umup_diag.measure.workplace import Workplace
 from umup_diag.recording import Recording
 from umup_diag.recording.frame import Point
+from umup_diag.settings.ranges import grid_points
 
 USER_RELATIVE_ERROR = 0.002  #: of an op that we know nothing of
 

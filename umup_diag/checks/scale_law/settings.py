@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from umup_diag.checks.scale_law.ranges import GRID, Values
 from umup_diag.settings.option import Option, option
+from umup_diag.settings.ranges import GRID, Values
 from umup_diag.settings.shared import RunSettings
 
 #: One step between neighbouring E4M3 codes, the finest that an 8-bit tensor can tell.
