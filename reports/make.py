@@ -7,6 +7,8 @@ Parts:
     fp8_recipes: which tensors need a scale before the cast, in µP and u-µP (reports/fp8_recipes);
         minutes.
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
+    pictures: those whose results are kept, drawn again from them; seconds.
+    screenshots: of pages (docs/pages), in a Chromium; a minute.
 """
 
 import subprocess
@@ -21,6 +23,8 @@ import torch
 
 from reports import fp8_recipes as recipes_compared
 from reports import fp8_training as training_curves
+from reports.redraw import redraw
+from reports.screenshots import screenshots
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
@@ -207,6 +211,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "scale_law": scale_law,
     "fp8_training": fp8_training,
     "fp8_recipes": fp8_recipes,
+    "pictures": redraw,
+    "screenshots": screenshots,
 }
 
 if __name__ == "__main__":
