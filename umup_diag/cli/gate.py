@@ -72,7 +72,9 @@ def _keep(ended: gates.Gate, out: Path) -> None:
     """Write the gate's own files, and the job summary where GitHub asks for one."""
     from umup_diag.plans import text
     from umup_diag.plans.junit import junit
+    from umup_diag.plans.page import PAGE, page
     from umup_diag.report.folder import write_whole
+    from umup_diag.report.page import render
 
     markdown = text.markdown(ended)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -81,6 +83,7 @@ def _keep(ended: gates.Gate, out: Path) -> None:
         write_whole(out / "gate.json", text.dumps(ended, base=out) + "\n")
         write_whole(out / "gate.md", markdown)
         write_whole(out / "junit.xml", junit(ended))
+        write_whole(out / PAGE, render(page(ended, out)))
         if summary:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(markdown)
@@ -92,6 +95,7 @@ def _print(ended: gates.Gate, form: str, out: Path) -> None:
     from umup_diag.plans import text
     from umup_diag.plans.github import github
     from umup_diag.plans.junit import junit
+    from umup_diag.plans.page import PAGE
 
     match form:
         case "json":
@@ -101,7 +105,9 @@ def _print(ended: gates.Gate, form: str, out: Path) -> None:
         case "junit":
             click.echo(junit(ended), nl=False)
         case _:
-            stdout().print(text.text(ended))
+            console = stdout()
+            console.print(text.text(ended))
+            console.print(f"report: {out / PAGE}", soft_wrap=True)
 
 
 def _write_first(model: str, plans: tuple[Path, ...], width: int) -> Path:

@@ -10,6 +10,7 @@ import click
 from umup_diag import strict_json
 from umup_diag.cli.options import alone, output_options, parameters, resume_option, settings
 from umup_diag.cli.terminal import Bars, resumable
+from umup_diag.errors import InputError
 from umup_diag.measure.workplace import Workplace
 from umup_diag.settings.shared import TrainingRunSettings
 
@@ -26,6 +27,7 @@ def _record(
     **values: Any,
 ) -> None:
     from umup_diag.measure import long_run  # loads torch
+    from umup_diag.report import folder, training_run  # loads what draws
 
     if resume is None:
         chosen = settings(TrainingRunSettings, values)
@@ -35,6 +37,10 @@ def _record(
     with Bars(silent=as_json or quiet) as bars, resumable("record", "updates", out, bars):
         workplace = Workplace(out=out, progress=bars.move, resume=resume is not None)
         recording = long_run.train(chosen, workplace)
+    try:
+        folder.write_page(training_run.page(recording), out)
+    except OSError as error:
+        raise InputError(f"cannot write to --out {out}: {error.strerror}.") from None
     losses = recording.losses
     steps = [frame.step for frame in recording.frames]
     is_finite = math.isfinite(losses[-1])
@@ -50,7 +56,8 @@ def _record(
         click.echo(
             f"{len(steps)} snapshots of {len(losses)} updates, "
             f"loss {losses[0]:.3f} → {losses[-1]:.3f}\n"
-            f"recording: {recording.path}\njudge it: umup-diag fp8-range {out}"
+            f"recording: {recording.path}\nreport: {out / folder.PAGE}\n"
+            f"judge it: umup-diag fp8-range {out}"
         )
     if not is_finite:
         click.echo(f"Stopped: the loss is {losses[-1]} after {len(losses) - 1} updates.", err=True)
