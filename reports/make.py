@@ -8,6 +8,8 @@ Parts:
         minutes.
     transfer: does the learning rate transfer, are hyperparameters coupled (reports/transfer).
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
+    pictures: those whose results are kept, drawn again from them; seconds.
+    screenshots: of pages (docs/pages), in a Chromium; a minute.
 """
 
 import subprocess
@@ -22,6 +24,8 @@ import torch
 
 from reports import fp8_recipes as recipes_compared
 from reports import fp8_training as training_curves
+from reports.redraw import redraw
+from reports.screenshots import screenshots
 from reports.transfer import runs as transfer_runs
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
@@ -215,6 +219,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "scale_law": scale_law,
     "fp8_training": fp8_training,
     "fp8_recipes": fp8_recipes,
+    "pictures": redraw,
+    "screenshots": screenshots,
 }
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from umup_diag.plans import text as texts
 from umup_diag.plans.gate import Gate, Outcome
 from umup_diag.plans.github import github
 from umup_diag.plans.junit import junit
+from umup_diag.plans.page import page
 from umup_diag.plans.plan import Plan
 
 AWKWARD = "a|b<c>&\x1b 100%, x:y%0A\nz"
@@ -189,3 +190,34 @@ def test_many_offenders_are_counted() -> None:
     crowd = Gate(outcomes=[outcome("bad", *[finding(Verdict.FAIL)] * 30)])
     assert len(github(crowd).splitlines()) == texts.LISTED + 2
     assert "… and 22 more, in reports/bad/report.html" in github(crowd)
+
+
+def test_the_page_links_every_plan_to_its_own_and_says_the_worst_first() -> None:
+    made = page(MIXED, Path("reports"))
+    assert (made.status, made.counts) == ("ERROR", "1 PASS, 1 INCONCLUSIVE, 1 FAIL, 1 ERROR")
+    assert made.table is not None
+    links = [(row.verdict, row.cells[0].text, row.cells[0].href) for row in made.table.rows]
+    assert links == [
+        ("PASS", "checks/good.toml", "good/report.html"),
+        ("FAIL", "checks/bad.toml", "bad/report.html"),
+        ("INCONCLUSIVE", "checks/open.toml", "open/report.html"),
+        ("ERROR", "checks/broken.toml", None),
+    ]
+    assert made.answer.lead == "checks/broken.toml could not be run"
+    broken, bad, opened = made.answer.changes
+    assert broken.action == "checks/broken.toml:2: unit-scale has no key 'widht'."
+    assert (bad.cause, bad.action) == ("bad: cause", "multiply the input by 0.5")
+    assert (bad.tensors, opened.tensors) == ((AWKWARD,), ("head",))
+    assert made.document is not None
+    assert json.loads(made.document)["exit_code"] == 2
+    failing = page(Gate(outcomes=MIXED.outcomes[:2]), Path("elsewhere/deeper")).answer
+    assert failing.lead == "First in checks/bad.toml"
+    assert failing.first is not None
+    assert failing.first.tensor == AWKWARD
+
+
+@pytest.mark.parametrize(("plans", "lead"), [(0, "There is no plan"), (1, "Every plan passes")])
+def test_the_page_of_nothing_and_of_a_pass(plans: int, lead: str) -> None:
+    made = page(Gate(outcomes=MIXED.outcomes[:plans]), Path("reports"))
+    assert made.answer.lead == lead
+    assert not made.answer.changes

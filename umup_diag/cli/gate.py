@@ -95,13 +95,16 @@ def _keep(ended: gates.Gate, out: Path, *, may_replace: bool) -> None:
     """Write the gate's own files, and the job summary where GitHub asks for one."""
     from umup_diag.plans import text
     from umup_diag.plans.junit import junit
+    from umup_diag.plans.page import PAGE, page
     from umup_diag.report.folder import write_whole
+    from umup_diag.report.page import render
 
     summary, markdown = os.environ.get("GITHUB_STEP_SUMMARY"), text.markdown(ended)
     contents = {
         "gate.json": text.dumps(ended, base=out) + "\n",
         "gate.md": markdown,
         "junit.xml": junit(ended),
+        PAGE: render(page(ended, out)),
     }
     try:
         for name, content in contents.items():
@@ -120,6 +123,7 @@ def _print(ended: gates.Gate, form: str, out: Path) -> None:
     from umup_diag.plans import text
     from umup_diag.plans.github import github
     from umup_diag.plans.junit import junit
+    from umup_diag.plans.page import PAGE
 
     match form:
         case "json":
@@ -129,7 +133,9 @@ def _print(ended: gates.Gate, form: str, out: Path) -> None:
         case "junit":
             streams.say_xml(junit(ended))
         case _:
-            streams.console().print(text.text(ended))
+            console = streams.console()
+            console.print(text.text(ended))
+            console.print(f"report: {out / PAGE}", soft_wrap=True)
 
 
 def _write_first(model: str, plans: tuple[Path, ...], width: int) -> Path:

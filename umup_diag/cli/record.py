@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,9 +20,13 @@ from umup_diag.cli.options import (
     settings,
 )
 from umup_diag.cli.terminal import Bars, resumable
+from umup_diag.errors import InputError
 from umup_diag.measure.workplace import Workplace
 from umup_diag.report.claim import claimed
 from umup_diag.settings.shared import TrainingRunSettings
+
+if TYPE_CHECKING:
+    from umup_diag.recording import Recording
 
 DIVERGED = 10
 """A loss that ends this many times where it began: chance alone, ln V, is where training begins."""
@@ -59,6 +63,7 @@ def _record(
 
         workplace = Workplace(out=out, progress=bars.move, resume=resume is not None)
         recording = long_run.train(chosen, workplace)
+        page = _write_page(recording, out)
     losses = recording.losses
     steps = [frame.step for frame in recording.frames]
     has_diverged = losses[0] > 0 and losses[-1] > DIVERGED * losses[0]
@@ -74,7 +79,8 @@ def _record(
         streams.say(
             f"{len(steps)} snapshots of {len(losses)} updates, "
             f"loss {losses[0]:.3f} → {losses[-1]:.3f}\n"
-            f"recording: {recording.path}\njudge it: umup-diag fp8-range {out}"
+            f"recording: {recording.path}\nreport: {page}\n"
+            f"judge it: umup-diag fp8-range {out}"
         )
     if not math.isfinite(losses[-1]):
         streams.say(f"Stopped: the loss is {losses[-1]} after {len(losses) - 1} updates.", err=True)
@@ -84,6 +90,16 @@ def _record(
             err=True,
         )
     sys.exit(0 if math.isfinite(losses[-1]) and not has_diverged else 1)
+
+
+def _write_page(recording: "Recording", out: Path) -> Path:
+    from umup_diag.report import folder, training_run  # loads what draws
+
+    try:
+        folder.write_page(training_run.page(recording), out)
+    except OSError as error:
+        raise InputError(f"cannot write to --out {out}: {error.strerror}.") from None
+    return out / folder.PAGE
 
 
 record = Command(

@@ -7,7 +7,7 @@ from pathlib import Path
 from umup_diag.checks.result import Result
 from umup_diag.errors import InputError
 from umup_diag.report.json import dumps
-from umup_diag.report.page import page, render
+from umup_diag.report.page import Page, page, render
 from umup_diag.report.vega.render import pictures
 from umup_diag.report.view import View
 
@@ -22,14 +22,22 @@ def write(result: Result, view: View, out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        content = page(result, view)
-        for chart in content.charts:
-            for name, picture in pictures(chart, content.headline).items():
-                write_whole(out / name, picture)
-        write_whole(out / PAGE, render(content))
+        write_page(page(result, view), out)
         write_whole(out / RESULT, dumps(result) + "\n")
     except OSError as error:
         raise InputError(f"cannot write to --out {out}: {error.strerror}.") from None
+
+
+def write_page(content: Page, out: Path) -> None:
+    """Write ``report.html`` and its charts as pictures.
+
+    Raises:
+        OSError: if `out` cannot be written.
+    """
+    for chart in content.charts:
+        for name, picture in pictures(chart, content.headline).items():
+            write_whole(out / name, picture)
+    write_whole(out / PAGE, render(content))
 
 
 def clear(out: Path, view: View) -> None:

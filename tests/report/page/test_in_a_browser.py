@@ -4,17 +4,22 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
+from tests.plans.test_gate import MIXED
 from tests.report.page.results import MADE, coordcheck, view_of
+from tests.report.test_training_run import run as recorded
 from umup_diag.checks.result import Result
 from umup_diag.checks.verdict import Verdict
+from umup_diag.plans.page import page as gate_page
 from umup_diag.report import json as as_json
+from umup_diag.report.page import Page as Content
 from umup_diag.report.page import page, render
+from umup_diag.report.training_run import page as run_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -58,8 +63,12 @@ class Browser:
 
     def show(self, result: Result, *, size: ViewportSize = DESK) -> str:
         """Open the page of a result, and wait until it is drawn."""
-        html = render(page(result, view_of(result)))
-        path = self._folder / f"{result.command}-{result.verdict}.html"
+        return self.open(page(result, view_of(result)), f"{result.command}-{result.verdict}", size)
+
+    def open(self, content: Content, name: str, size: ViewportSize = DESK) -> str:
+        """Open a page, and wait until it is drawn."""
+        html = render(content)
+        path = self._folder / f"{name}.html"
         path.write_text(html, encoding="utf-8")
         self.errors.clear()
         self.requests.clear()
@@ -93,18 +102,47 @@ def test_every_reader_gets_the_answer(browser: Browser, name: str, verdict: Verd
     result = MADE[name](verdict)
     assert result.verdict is verdict
     html = browser.show(result)
-    assert browser.errors == []
-    assert len(browser.requests) == 1, "the file itself"
-    assert len(html.encode()) < LARGEST
-    for size in (DESK, PHONE):
+    assert_sound(browser, html)
+    for size in (PHONE, DESK):
         browser.tab.set_viewport_size(size)
         assert_seen_at_once(browser, verdict, size)
-    browser.tab.set_viewport_size(DESK)
-    for scheme in ("light", "dark"):
+    if verdict is not Verdict.PASS:  # it has the parts of a pass, and more
+        scheme: Literal["light", "dark"] = "light" if verdict is Verdict.FAIL else "dark"
         browser.tab.emulate_media(color_scheme=scheme)
         browser.tab.wait_for_function(f"state.dark === {str(scheme == 'dark').lower()}")
         assert serious_faults(browser) == []
+
+
+def test_a_gate_and_a_run_have_pages_too(browser: Browser) -> None:
+    assert_sound(browser, browser.open(gate_page(MIXED, Path("reports")), "gate"))
+    browser.tab.set_viewport_size(PHONE)
+    assert browser.tab.locator(".ERROR.verdict").is_visible()
+    assert browser.run("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert serious_faults(browser) == []
+    links = browser.tab.locator("#findings td a").evaluate_all("all => all.map((a) => a.href)")
+    assert [link.split("/")[-2:] for link in links] == [
+        [name, "report.html"] for name in ("good", "bad", "open")
+    ]
+    run = recorded([3.0, 2.0, 1.0], {"layers.0.up": [1.0, 2.0], "head": [1.0, 0.5]})
+    assert_sound(browser, browser.open(run_page(run), "run"))
+    assert browser.tab.locator(".lead").inner_text().startswith("Loss 3.000 → 1.000")
+    assert serious_faults(browser) == []
+    browser.tab.locator("#findings tbody tr button").nth(1).click()
+    assert browser.run("views.map((view) => view.signal('lit'))") == ["head"] * 2
+
+
+def test_paper_keeps_verdict_and_fix(browser: Browser) -> None:
+    browser.show(coordcheck(Verdict.FAIL))
+    browser.tab.emulate_media(color_scheme="dark")
+    browser.tab.wait_for_function("state.dark")
     assert_paper_keeps_it(browser)
+
+
+def assert_sound(browser: Browser, html: str) -> None:
+    """Nothing was complained of or asked for, and it can be sent around."""
+    assert browser.errors == []
+    assert len(browser.requests) == 1, "the file itself"
+    assert len(html.encode()) < LARGEST
 
 
 def assert_seen_at_once(browser: Browser, verdict: Verdict, size: ViewportSize) -> None:

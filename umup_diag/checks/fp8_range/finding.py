@@ -41,6 +41,15 @@ class RangeFinding(Finding):
     forecasts: tuple[Forecast, ...]
 
     @property
+    def measured(self) -> str:
+        """Its size, and the room that its format leaves it."""
+        fit = self.held_to
+        return (
+            f"in {fit.format}: RMS {self.rms:.3g}, absmax {self.absmax:.3g}, "
+            f"{fit.headroom_low:.1f} octaves of room below and {fit.headroom_high:.1f} above"
+        )
+
+    @property
     def crossing(self) -> Forecast | None:
         """The forecast of the earliest crossing within the horizon."""
         ahead = [each for each in self.forecasts if each.verdict is Verdict.FAIL]

@@ -81,11 +81,12 @@ def answer(result: Result) -> Answer:
         lead="Worst",
         nearest=min(findings, key=_least_room, default=None),
     )
+    every = [f"{f.tensor} ({f.kind})" for f in findings]
     changed = [
         Change(
             cause=", ".join(dict.fromkeys(f.held_to.flag.replace("_", " ") for f, _ in group)),
             action=_together([fix for _, fix in group]),
-            tensors=tuple(collapse(f"{f.tensor} ({f.kind})" for f, _ in group)),
+            tensors=tuple(collapse([f"{f.tensor} ({f.kind})" for f, _ in group], among=every)),
         )
         for group in _by_fix(findings)
     ]
@@ -257,8 +258,9 @@ def _by_fix(findings: Sequence[RangeFinding]) -> list[list[tuple[RangeFinding, F
 def _changes(findings: Sequence[RangeFinding]) -> list[RenderableType]:
     """What to change, one line for each fix."""
     lines: list[RenderableType] = []
+    every = [f"{finding.tensor} ({finding.kind})" for finding in findings]
     for group in _by_fix(findings)[:OFFENDERS]:
-        names = collapse(f"{finding.tensor} ({finding.kind})" for finding, _ in group)
+        names = collapse([f"{f.tensor} ({f.kind})" for f, _ in group], among=every)
         more = f", … ({len(names)} in all)" if len(names) > 6 else ""
         lines += [
             Text(f"\n{_together([fix for _, fix in group])}:", "bold"),

@@ -1,5 +1,5 @@
 """One HTML file that needs no network: the answer, charts, a table, and the result itself."""
 
-from umup_diag.report.page.page import Page, Table, page, render
+from umup_diag.report.page.page import Cell, Page, Row, Table, page, render
 
-__all__ = ["Page", "Table", "page", "render"]
+__all__ = ["Cell", "Page", "Row", "Table", "page", "render"]

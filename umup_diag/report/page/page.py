@@ -2,13 +2,13 @@
 
 import gzip
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from umup_diag.checks.result import Result, Verdict
+from umup_diag.checks.result import Finding, Result, Verdict
 from umup_diag.report import json
 from umup_diag.report.answer import Answer
 from umup_diag.report.chart import Chart
@@ -25,7 +25,8 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", "ERROR": "!"}
-MOST_UNFOLDED = 60  #: rows that pass; more are folded though nothing else is there to see
+#: Rows that pass; more are folded: where something else is there to see, and where nothing is.
+MOST_UNFOLDED, MOST_UNFOLDED_ALONE = 12, 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +51,59 @@ class Table:
     """The table of a page.
 
     Attributes:
+        title: a heading.
         headings: of its columns; the first column names what a row is about.
         rows: in order.
         filters: headings of columns to filter by.
     """
 
+    title: str
     headings: Sequence[str]
     rows: Sequence[Row]
     filters: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[Any],
+        columns: Mapping[str, Callable[[Any], Cell]],
+        *,
+        verdict: Callable[[Any], str] = lambda _: "",
+        title: str = "Every finding",
+        filters: Sequence[str] = (),
+    ) -> Self:
+        """A row an item; a column that is empty in every row is left out.
+
+        Args:
+            items: in order.
+            columns: heading → cell of an item.
+            verdict: of an item; empty where nothing is judged.
+            title: a heading.
+            filters: headings of columns to filter by.
+        """
+        cells = {heading: list(map(column, items)) for heading, column in columns.items()}
+        kept = {heading: each for heading, each in cells.items() if any(c.text for c in each)}
+        return cls(
+            title=title,
+            headings=list(kept),
+            rows=[
+                Row(verdict=verdict(item), cells=[column[at] for column in kept.values()])
+                for at, item in enumerate(items)
+            ],
+            filters=[heading for heading in filters if heading in kept],
+        )
 
     @property
     def is_folded(self) -> bool:
         """Whether rows that pass are folded at first."""
         passing = sum(row.verdict == Verdict.PASS for row in self.rows)
-        return passing > (MOST_UNFOLDED if passing == len(self.rows) else 0)
+        is_alone = passing == len(self.rows)
+        return passing > (MOST_UNFOLDED_ALONE if is_alone else MOST_UNFOLDED)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its rows have verdicts."""
+        return any(row.verdict for row in self.rows)
 
     def values(self, heading: str) -> list[str]:
         """What a filter offers."""
@@ -82,7 +122,7 @@ class Page:
         answer: told first.
         charts: drawn.
         table: below.
-        rows: of findings, by which charts and table are linked.
+        rows: of findings, or of what is drawn of none; by them charts and table are linked.
         notes: sentences.
         details: title → name → value, folded at the end.
         document: the result as JSON text, kept inside; None if there is none.
@@ -107,24 +147,16 @@ class Page:
 
 def page(result: Result, view: View) -> Page:
     """The page of a result."""
-    columns = {
-        heading: column
-        for heading, column in view.columns.items()
-        if any(column(finding) for finding in result.findings)  # nothing to say, no column
-    }
-    table = Table(
-        headings=list(columns),
-        rows=[
-            Row(
-                verdict=str(finding.verdict),
-                cells=[
-                    Cell(text=str(column(finding)), key=_key(view, heading, finding))
-                    for heading, column in columns.items()
-                ],
-            )
-            for finding in result.findings
-        ],
-        filters=[heading for heading in view.filters if heading in columns],
+
+    def column(heading: str) -> Callable[[Finding], Cell]:
+        text, key = view.columns[heading], view.sort_keys.get(heading, lambda _: None)
+        return lambda finding: Cell(text=str(text(finding)), key=key(finding))
+
+    table = Table.of(
+        result.findings,
+        {heading: column(heading) for heading in view.columns},
+        verdict=lambda finding: str(finding.verdict),
+        filters=view.filters,
     )
     rows = {
         id(finding): (at, row.cells[0].text)
@@ -142,11 +174,6 @@ def page(result: Result, view: View) -> Page:
         details={"Settings": result.settings, "Environment": result.environment},
         document=json.dumps(result),
     )
-
-
-def _key(view: View, heading: str, finding: Any) -> float | None:
-    key = view.sort_keys.get(heading)
-    return None if key is None else key(finding)
 
 
 def render(content: Page) -> str:

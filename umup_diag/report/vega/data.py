@@ -10,7 +10,8 @@ from umup_diag.checks.result import Finding
 from umup_diag.report.chart import Axis
 
 Spec = dict[str, Any]
-Rows = Mapping[int, tuple[int, str]]  #: id of a finding → its row in the table, and whose it is
+#: Id of a finding, or of what is drawn → its row in the table, and whose it is.
+Rows = Mapping[int, tuple[int, str]]
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> Spec:
@@ -33,10 +34,16 @@ def _cell(value: Any) -> Any:
     return f"{value:.5g}" if isinstance(value, float) else value
 
 
-def of_finding(finding: Finding | None, rows: Rows) -> tuple[int | None, str, str]:
-    """Row in the table, whose it is, and verdict; what belongs to no finding has none."""
+def link(drawn: object, finding: Finding | None, rows: Rows) -> tuple[int | None, str, str]:
+    """Row in the table, whose it is, and verdict; what belongs to no finding has no verdict.
+
+    Args:
+        drawn: a series, a bar or a row of cells.
+        finding: that it shows.
+        rows: of findings, or of what is drawn of none.
+    """
     if finding is None:
-        return None, "", ""
+        return *rows.get(id(drawn), (None, "")), ""
     row, tensor = rows.get(id(finding), (None, finding.tensor))
     return row, tensor, str(finding.verdict)
 

@@ -20,7 +20,7 @@ def heat_map(panel: HeatMap, rows: data.Rows) -> Spec:
         **dict.fromkeys(numbers, "number"),
     }
     cells = [
-        (at, *data.of_finding(row.finding, rows), row.name, *row.values)
+        (at, *data.link(row, row.finding, rows), row.name, *row.values)
         for at, row in enumerate(panel.rows)
     ]
     names = {str(at): shortened(row.name, 34) for at, row in enumerate(panel.rows)}
@@ -79,8 +79,14 @@ def heat_map(panel: HeatMap, rows: data.Rows) -> Spec:
                             "domain": [-panel.reach, 0, panel.reach],
                             "range": [end.expr for end in ENDS],
                             "clamp": True,
+                            "interpolate": "rgb",  # the default goes by way of purple
                         },
-                        "legend": {"title": panel.value_title, "titleLimit": 320},
+                        "legend": {
+                            "title": panel.value_title,
+                            "orient": "top",
+                            "gradientLength": 150,
+                            "gradientThickness": 8,
+                        },
                     },
                     "tooltip": [
                         {"field": "name", "title": " "},

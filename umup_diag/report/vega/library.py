@@ -1,15 +1,21 @@
 """The library that draws: vl-convert, which carries Vega-Lite and a JavaScript engine.
 
 It makes PNG and SVG without a browser or a network, and gives the code that it draws with as one
-script for the page. It is imported when the first picture is drawn.
+script for the page. It is imported when the first picture is drawn. Putting that script together
+takes longer than all the pictures of a report, so it is kept in the user's cache.
 """
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from base64 import b64decode
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 VERSION = "6.4"  #: of Vega-Lite, of those that vl-convert carries
@@ -26,9 +32,18 @@ sys.stdout.write(base64.b64encode(made).decode())
 _started_in: list[int] = []  # the process that the engine's thread lives in
 
 
+_ID = re.compile(r'(id="|url\(#)((?:clip|gradient_)\d+)(?=["\)])')
+
+
 def svg(spec: dict[str, Any]) -> bytes:
-    """A picture of lines and letters."""
-    return _call("vegalite_to_svg", vl_spec=spec, vl_version=VERSION)
+    """A picture of lines and letters; the same specification gives the same bytes."""
+    drawn = _call("vegalite_to_svg", vl_spec=spec, vl_version=VERSION).decode()
+    names: dict[str, str] = {}  # the library numbers on through a process; here a picture from 0
+
+    def renamed(found: re.Match[str]) -> str:
+        return found[1] + names.setdefault(found[2], f"id{len(names)}")
+
+    return _ID.sub(renamed, drawn).encode()
 
 
 def png(drawn: bytes, *, scale: float) -> bytes:
@@ -39,7 +54,28 @@ def png(drawn: bytes, *, scale: float) -> bytes:
 @cache
 def script() -> str:
     """Vega, Vega-Lite and what puts them into a page, as one script; it asks for no network."""
-    return _call("javascript_bundle", vl_version=VERSION).decode()
+    kept = _cache() / f"vega-{VERSION}-vl-convert-{version('vl-convert-python')}.js"
+    with suppress(OSError):  # there is none yet
+        digest, _, made = kept.read_bytes().partition(b"\n")
+        if digest == _digest(made):
+            return made.decode()
+    made = _call("javascript_bundle", vl_version=VERSION)
+    with suppress(OSError):  # a cache that cannot be written costs time alone
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"{kept.name}.{os.getpid()}")
+        partial.write_bytes(b"\n".join([_digest(made), made]))
+        partial.replace(kept)
+    return made.decode()
+
+
+def _cache() -> Path:
+    """Where the XDG base directory specification has a user's caches."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "umup-diag"
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _call(function: str, **arguments: Any) -> bytes:

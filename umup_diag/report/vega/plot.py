@@ -71,7 +71,7 @@ def _points(panel: Plot, series: Sequence[Series], rows: data.Rows) -> Spec:
     labels = _labels(panel, series)
     for number, each in enumerate(series):
         placed = sorted(_placed(each, panel))
-        row, tensor, verdict = data.of_finding(each.finding, rows)
+        row, tensor, verdict = data.link(each, each.finding, rows)
         points += [(number, *point, int(at == len(placed) - 1)) for at, point in enumerate(placed)]
         middle = [
             sum(at) / max(1, len(at)) for at in ([p[0] for p in placed], [p[1] for p in placed])
@@ -94,6 +94,8 @@ def _points(panel: Plot, series: Sequence[Series], rows: data.Rows) -> Spec:
                     "fields": [*fields, *numbers],
                 },
             },
+            # A table that is looked up in stays text, whatever its columns are declared as.
+            *({"calculate": f"toNumber(datum.{name})", "as": name} for name in numbers),
             {"filter": "!hidden[datum.row]"},
             {"calculate": data.number(panel.x, "x"), "as": "x_text"},
             {"calculate": data.number(panel.y, "y"), "as": "y_text"},
@@ -127,8 +129,10 @@ def _domains(panel: Plot) -> tuple[list[float], list[float]]:
         highest = max([highest, *(end for end in ends if end is not None)])
     middle = (lowest + highest) / 2
     half = max(highest - lowest, panel.y.least, 1e-12) / 2 * 1.08
-    if any(each.finding and each.finding.verdict is Verdict.FAIL for each in panel.series):
-        highest += 2 * half * _LABEL_HEIGHT / panel.height  # room for a label above the last point
+    named = [limit.at for limit in panel.limits if limit.label]
+    fails = any(each.finding and each.finding.verdict is Verdict.FAIL for each in panel.series)
+    if fails or highest in [data.place(at, panel.y) for at in named]:
+        highest += 2 * half * _LABEL_HEIGHT / panel.height  # room for a label above what is topmost
         middle, half = (lowest + highest) / 2, max(half, (highest - lowest) / 2 * 1.04)
     pad = 0.04 * (max(xs) - min(xs)) or 0.5
     return [min(xs) - pad, max(xs) + pad], [middle - half, middle + half]

@@ -1,16 +1,19 @@
 """`Spans` as Vega-Lite: a bar for each row, with ticks inside."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
+from itertools import count
+from math import inf, isfinite
 from typing import Any
 
 from umup_diag.checks.verdict import Verdict
-from umup_diag.report.chart import Limit, Spans
+from umup_diag.report.chart import Spans
 from umup_diag.report.vega import data, theme
 from umup_diag.report.vega.plot import shortened
 from umup_diag.report.vega.theme import Colour, Spec
 
 ROW = 14  #: pixels
+_LETTER, _LINE = 5.6, 12  # pixels: of a name, wide; of a line of names, high
+_NARROWEST = 140  # pixels that the rows' names leave for the bars, at least
 _OPACITY = {"expr": "lit === '' || (datum.tensor !== '' && datum.tensor === lit) ? 1 : 0.25"}
 
 
@@ -25,7 +28,7 @@ def spans(panel: Spans, groups: Mapping[str, Colour], rows: data.Rows, *, on_pag
     bars: list[Sequence[Any]] = []
     ticks: list[Sequence[Any]] = []
     for at, span in enumerate(panel.rows):
-        about = data.of_finding(span.finding, rows)
+        about = data.link(span, span.finding, rows)
         ends = (data.place(end, panel.x) for end in (span.low, span.high))
         words = (span.name, shortened(span.name, 34), span.group or "")
         bars.append((at, *ends, *about, *words))
@@ -67,7 +70,7 @@ def spans(panel: Spans, groups: Mapping[str, Colour], rows: data.Rows, *, on_pag
         "description": panel.alt,
         "height": ROW * max(1, len(panel.rows)),
         "layer": [
-            *(layer for limit in panel.limits for layer in _limit(limit, panel)),
+            *_limits(panel),
             {
                 "data": data.table(columns, bars),
                 "transform": [
@@ -109,27 +112,35 @@ def _domain(panel: Spans) -> list[float]:
     return [low - pad, high + pad]
 
 
-def _limit(limit: Limit, panel: Spans) -> Iterator[Spec]:
-    at, until = data.place(limit.at, panel.x), data.place(limit.until, panel.x)
-    if at is None or not isfinite(at):
-        return
-    values = {"values": [{"x": at, "x2": until}]}
-    encoding: Spec = {"x": {"field": "x", "type": "quantitative"}}
-    wash = theme.VERDICTS[Verdict.INCONCLUSIVE] if limit.is_bad else theme.PALETTE[2]
-    mark: Spec = {"type": "rule", "strokeDash": [2, 3], "color": theme.MUTED.expr}
-    if until is not None:
-        mark = {"type": "rect", "color": wash.expr, "opacity": 0.14}
-        encoding["x2"] = {"field": "x2"}
-    yield {"data": values, "mark": mark, "encoding": encoding}
-    if limit.label:
-        text = {
-            "type": "text",
-            "text": limit.label,
-            "y": 0,
-            "dy": -3,
-            "align": "left",
-            "baseline": "bottom",
-            "angle": 0,
-            "color": theme.MUTED.expr,
-        }
-        yield {"data": values, "mark": text, "encoding": {"x": encoding["x"]}}
+def _limits(panel: Spans) -> Iterator[Spec]:
+    """Lines and areas, with their names above the rows, in lines that keep them apart."""
+    low, high = _domain(panel)
+    taken: dict[int, float] = {}  # line of names → where it is free from
+    for limit in sorted(panel.limits, key=lambda limit: limit.at):
+        at, until = data.place(limit.at, panel.x), data.place(limit.until, panel.x)
+        if at is None or not isfinite(at):
+            continue
+        values = {"values": [{"x": at, "x2": until}]}
+        encoding: Spec = {"x": {"field": "x", "type": "quantitative"}}
+        wash = theme.VERDICTS[Verdict.INCONCLUSIVE] if limit.is_bad else theme.PALETTE[2]
+        mark: Spec = {"type": "rule", "strokeDash": [2, 3], "color": theme.MUTED.expr}
+        if until is not None:
+            mark = {"type": "rect", "color": wash.expr, "opacity": 0.14}
+            encoding["x2"] = {"field": "x2"}
+        yield {"data": values, "mark": mark, "encoding": encoding}
+        if limit.label:
+            is_left = at < (low + high) / 2
+            width = len(limit.label) * _LETTER * (high - low) / _NARROWEST
+            begin = at if is_left else at - width
+            line = next(line for line in count() if taken.get(line, -inf) <= begin)
+            taken[line] = begin + width
+            text = {
+                "type": "text",
+                "text": limit.label,
+                "y": 0,
+                "dy": -3 - _LINE * line,
+                "align": "left" if is_left else "right",
+                "baseline": "bottom",
+                "color": theme.MUTED.expr,
+            }
+            yield {"data": values, "mark": text, "encoding": {"x": encoding["x"]}}
