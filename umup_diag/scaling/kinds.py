@@ -27,6 +27,7 @@ class Kind(StrEnum):
     INPUT_MULTIPLIER = "input_multiplier"  #: constants right before a layer
     OUTPUT_MULTIPLIER = "output_multiplier"  #: constants right after it, up to the loss
     FEEDS_SOFTMAX = "feeds_softmax"  #: 1 for a layer whose output goes into attention logits
+    WIDEST_PATH = "widest_path"  #: elements at the narrowest place of a tensor's widest way
     GRADIENT_RMS = "gradient_rms"  #: of the gradient before the first update that has one
     GRADIENT_PASSED = "gradient_passed"  #: the optimizer's gradient over the true one: clipping
     GRADIENT_COSINE = "gradient_cosine"  #: of −Δp with the gradient: 1 for plain descent

@@ -112,6 +112,18 @@ class Evidence:
         values = self.values.get((tensor, kind, step))
         return None if values is None else trend(values)
 
+    def narrowing(self, tensor: str) -> float:
+        """1 where all that a tensor does passes through values that do not grow in number; else 0.
+
+        Between them for a number that grows like a power of width below 1.
+        """
+        elements: dict[int, int] = {}
+        for widths in self.values.get((tensor, Kind.WIDEST_PATH, 0), {}).values():
+            elements |= {width: int(value) for width, value in widths.items()}
+        if len(elements) < 2:
+            return 0.0
+        return min(max(1.0 - _power(elements), 0.0), 1.0)
+
     def steps(self, tensor: str, kind: Kind) -> list[int]:
         """The steps at which a kind was measured, in order."""
         return self.measured_at.get((tensor, kind), [])

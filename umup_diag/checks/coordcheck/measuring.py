@@ -138,11 +138,13 @@ class Measuring:
             expected = gradient.slope + update.slope + _GROWTH[facts.role]
         # A gradient that sums over the width what is not aligned at init is smaller by √width until
         # it aligns: of what feeds a softmax over growing heads, of a tensor that does not grow but
-        # serves every channel, and of one whose few outputs do, as a router's. Under descent that
-        # counts twice, in gradient and update.
+        # serves every channel, and of one that acts through a few values alone, as a router does.
+        # Under descent that counts twice, in gradient and update.
         twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
-        serves_all = facts.role is None or self._is_inner_output(facts)
-        unaligned = 1.0 if serves_all else self._softmax_growth(tensor)
+        unaligned = max(
+            1.0 if facts.role is None else self._softmax_growth(tensor),
+            evidence.narrowing(tensor),
+        )
         low = expected - INDEPENDENT * twice * unaligned
         low += twice * self._multiplied_after(tensor)
         accepted = Accepted(low=low, high=expected)
@@ -295,12 +297,6 @@ class Measuring:
             if tensor == layer or tensor.startswith(layer + "."):
                 return growth
         return 0.0
-
-    def _is_inner_output(self, facts: Facts) -> bool:
-        """Whether it has few outputs that do not go to the loss, but back into the network."""
-        known = self.evidence.facts.values()
-        last = max((each.order for each in known if each.role is not None), default=0)
-        return facts.role is Role.OUTPUT and facts.order < last
 
     def _multiplied_after(self, tensor: str) -> float:
         """Power of the constant after a bias's layer, if it shrinks: it meets the bias as well.

@@ -22,6 +22,7 @@ from umup_diag.measure.probe.operator_call import OperatorCall
 from umup_diag.measure.probe.outer_multiplier import first_layers, outer_multipliers
 from umup_diag.measure.probe.softmax_inputs import SoftmaxInputs
 from umup_diag.measure.probe.update_meter import Reading, UpdateMeter
+from umup_diag.measure.probe.widest_path import widest_paths
 from umup_diag.recording import TensorRecord, Value
 from umup_diag.scaling.kinds import Kind, kind_order
 
@@ -127,6 +128,10 @@ class Probe:
             for kind, constants in zip(kinds, outer_multipliers(loss, pairs), strict=True):
                 for name, constant in constants.items():
                     self._add(name, kind, constant)
+            names = {named.parameter: named.name for named in self.tensors}
+            outs = [call.out for calls in self._calls.values() for call in calls]
+            for name, elements in widest_paths(loss, outs, names).items():
+                self._add(name, Kind.WIDEST_PATH, elements)
         for name, kept in self._logits.items():
             self._counts[name] = sum(x.numel() for x in kept)
             self._add(name, Kind.ATTENTION_LOGITS, rms(kept))
