@@ -160,3 +160,21 @@ def test_a_norms_gain_is_what_it_multiplies_by() -> None:
     with torch.no_grad():
         dict(model.named_parameters())["0.weight"].fill_(3.0)
     assert measured(model)["0.weight", Kind.GAIN] == pytest.approx(3.0)
+
+
+def test_a_zero_start_has_a_multiplier_too() -> None:
+    class Half(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0.5 * F.linear(x, self.weight) + self.bias
+
+    layer = Half(N_IN, N_OUT)
+    nn.init.zeros_(layer.weight)
+    found = measured(nn.Sequential(layer, nn.Linear(N_OUT, 2)))
+    assert found["0", Kind.MULTIPLIER] == pytest.approx(0.5)
+    assert found["0", Kind.GAIN] == 0.0
+
+
+def test_bags_of_indices_have_a_multiplier() -> None:
+    bags = nn.Sequential(nn.EmbeddingBag(16, N_IN, mode="sum"), nn.Linear(N_IN, 2))
+    found = measured(bags, torch.arange(12).view(2, 6))
+    assert found["0", Kind.MULTIPLIER] == pytest.approx(1.0)

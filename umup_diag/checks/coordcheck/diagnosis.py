@@ -285,8 +285,9 @@ class Diagnosis:
         if any(root.cause.is_at_init for root in self.roots.values()):
             return
         for tensor in failing:
-            if tensor in self.roots:
-                continue
+            is_late = self.measured.questions[tensor, Kind.LOSS_CHANGE].step > 1
+            if tensor in self.roots or (is_late and self.roots):
+                continue  # what has no gradient at first has what the first update gave it
             facts = self.measured.facts[tensor]
             off = self._gradient_off(facts)
             if off:

@@ -51,5 +51,5 @@ class Call(ABC):
         """What comes out with another tensor in the weight's place; None if its shape differs."""
 
     @abstractmethod
-    def plain(self) -> Tensor | None:
-        """W·x without bias or multiplier; None where the layout of the weight is not known."""
+    def plain(self, weight: Tensor) -> Tensor | None:
+        """W·x of a weight, without bias or multiplier; None where its layout is not known."""

@@ -48,12 +48,16 @@ class LayerCall(Call):
             out = self.module.forward(*self.args, **self.kwargs)
         return out if isinstance(out, Tensor) and out.shape == self.out.shape else None
 
-    def plain(self) -> Tensor | None:
+    def plain(self, weight: Tensor) -> Tensor | None:
         """By the usual layouts of an embedding, a convolution and a matrix."""
-        module, x, weight = self.module, self.given, self.weight
+        module, x = self.module, self.given
         if x is None:
             return None
         with torch.no_grad():
+            if isinstance(module, nn.EmbeddingBag):
+                with _in_place_of_weight(module, weight):
+                    bags: Tensor = nn.EmbeddingBag.forward(module, *self.args, **self.kwargs)
+                return bags
             if not x.is_floating_point():
                 return F.embedding(x, weight)
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
@@ -61,7 +65,7 @@ class LayerCall(Call):
                 return out
             if weight.dim() != 2:
                 return None
-            x, w = x.to(weight.dtype), weight.detach()
+            x, w = x.to(weight.dtype), weight
             if hasattr(module, "nf") and x.shape[-1] == w.shape[0]:
                 return x @ w
             if x.shape[-1] == w.shape[1]:

@@ -62,7 +62,14 @@ def multiplier(call: Call, out: Tensor) -> float | None:
 
     None where the layout of the weight is not known, or where `out` is no multiple of W·x.
     """
-    plain = call.plain()
+    weight = call.weight.detach()
+    if not weight.any():  # a zero start shows no factor, so another weight is tried
+        weight = torch.ones_like(weight)
+        tried = linear_part(call, weight)
+        if tried is None:
+            return None
+        out = tried
+    plain = call.plain(weight)
     if plain is None or plain.shape != out.shape:
         return None
     plain, out = plain.double(), out.double()

@@ -58,13 +58,13 @@ class OperatorCall(Call):
             out = self._run(self.chain(weight), lambda other: other)
         return out if out.shape == self.out.shape else None
 
-    def plain(self) -> Tensor | None:
+    def plain(self, weight: Tensor) -> Tensor | None:
         """The operator on the operand without what multiplies it, or adds to it."""
         scale = self._scale()
         if not scale:
             return None
         with torch.no_grad():
-            out = self._run(self.chain(self.weight.detach()), lambda other: other)
+            out = self._run(self.chain(weight), lambda other: other)
             bias = self._run(torch.zeros_like(self.operand), lambda other: other)
         return (out - bias) / scale
 
