@@ -17,7 +17,7 @@ NEEDS_MUP = pytest.mark.skipif(
     reason="mup is not installed: pip install --no-deps mup (what it asks for replaces torch)",
 )
 
-#: Five statements each.
+#: All of it: five lines.
 ENCODER = """
 from torch import nn
 def build(width):
@@ -25,6 +25,7 @@ def build(width):
     encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
     return nn.Sequential(nn.Embedding(256, width), encoder, nn.Linear(width, 256))
 """
+#: Two lines, `build` and `optimizer`, beside a model and a rate that a user of mup has.
 MUP_PACKAGE = """
 import mup
 from torch import nn
@@ -35,6 +36,7 @@ def mlp(width):
 def build(width): return mup.set_base_shapes(mlp(width), mlp(64), delta=mlp(128))
 def optimizer(model): return mup.MuAdam(model.parameters(), lr=1e-4)
 """
+#: Put in µP by hand: three functions of one or two statements, and its configuration.
 GPT2_IN_MUP = """
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel

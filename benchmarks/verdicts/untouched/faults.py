@@ -223,7 +223,7 @@ def _optimizer_settings() -> Iterator[Plant]:
             "epsilon-swallows",
             "adam",
             tensors=("*",),
-            causes={"epsilon": -1.0},
+            causes={"epsilon": 1.0},
             recipe={"eps": 1e-2},
         )
     for family in (QK_NORM, CONVNEXT):
@@ -260,7 +260,7 @@ def _optimizer_settings() -> Iterator[Plant]:
             "gradient-grows",
             "sgd",
             edit(LAYERS[family][1], "gradient", 0.5),
-            causes={"gradient": 0.5, "learning rate": 0.5},
+            causes={"gradient scale": 0.5, "learning rate": 0.5},
         )
 
 
