@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from umup_diag.checks.audit.live import audit
     from umup_diag.checks.result import Result
     from umup_diag.measure.live import record
     from umup_diag.measure.recorder import Recorder
@@ -23,6 +24,7 @@ __all__ = [
     "Recording",
     "Result",
     "__version__",
+    "audit",
     "formats",
     "quantize",
     "record",
@@ -36,6 +38,7 @@ _HOMES = {
     "Recorder": "umup_diag.measure.recorder",
     "Recording": "umup_diag.recording",
     "Result": "umup_diag.checks.result",
+    "audit": "umup_diag.checks.audit.live",
     "quantize": "umup_diag.numerics.quantize",
     "record": "umup_diag.measure.live",
     "simulate_fp8": "umup_diag.numerics.simulate",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from umup_diag.checks.audit import AUDIT
 from umup_diag.checks.check import Check
 from umup_diag.checks.compare import COMPARE
 from umup_diag.checks.coordcheck import COORDCHECK
@@ -15,5 +16,14 @@ from umup_diag.checks.unit_scale import UNIT_SCALE
 #: name → check, in the order of the command line's help.
 CHECKS: Mapping[str, Check[Any]] = {
     check.name: check
-    for check in (COORDCHECK, TRANSFER, COUPLING, UNIT_SCALE, FP8_RANGE, SCALE_LAW, COMPARE)
+    for check in (
+        COORDCHECK,
+        AUDIT,
+        TRANSFER,
+        COUPLING,
+        UNIT_SCALE,
+        FP8_RANGE,
+        SCALE_LAW,
+        COMPARE,
+    )
 }

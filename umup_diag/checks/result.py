@@ -99,6 +99,7 @@ class Result:
         environment: interpreter, torch, platform and seed.
         findings: one per judged quantity, worst first.
         notes: what no finding says.
+        table: a row for each thing that was looked at, for a check that has such a table.
     """
 
     command: str
@@ -106,6 +107,7 @@ class Result:
     environment: Mapping[str, Any]
     findings: tuple[Finding, ...]
     notes: tuple[Note, ...] = ()
+    table: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def verdict(self) -> Verdict:

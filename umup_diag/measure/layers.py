@@ -1,5 +1,6 @@
 """Which modules are linear layers, and what their weights' fans are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -40,14 +41,14 @@ def layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in model.named_modules() if is_layer(module)}
 
 
-def fans(parameter: nn.Parameter, owner: nn.Module) -> Fans:
-    """Fan-in and fan-out of a parameter, by how its owner lays it out.
+def fans(parameter: nn.Parameter, owner: nn.Module, *, shape: Sequence[int] | None = None) -> Fans:
+    """Fan-in and fan-out of a parameter, by how its owner lays it out; of another shape if given.
 
     Embeddings and Hugging Face's Conv1D store (fan-in, fan-out); a bare parameter of two
     dimensions or more, such as a table of positions, is taken to as well; all others, recurrent
     layers among them, store (fan-out, fan-in, kernel…).
     """
-    shape = tuple(parameter.shape)
+    shape = tuple(parameter.shape if shape is None else shape)
     if len(shape) < 2:
         return Fans(fan_in=None, fan_out=prod(shape))
     is_weight = owner._parameters.get("weight") is parameter or isinstance(owner, nn.RNNBase)

@@ -17,6 +17,7 @@ def dumps(result: Result) -> str:
             "environment": dict(result.environment),
             "notes": [{"kind": note.kind, "text": note.text} for note in result.notes],
             "findings": [finding.document() for finding in result.findings],
+            **({"table": [dict(row) for row in result.table]} if result.table else {}),
         },
         indent=1,
     )

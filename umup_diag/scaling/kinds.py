@@ -36,6 +36,16 @@ class Kind(StrEnum):
     EPS_SHARE = "eps_share"  #: of Adam's update that its ε takes away
     EPSILON = "epsilon"  #: Adam's ε for a tensor
 
+    # What a parameter is trained with (`umup_diag.measure.trained_with`).
+    HELD = "held"  #: how many groups of the optimizers a trainable parameter is in
+    GIVEN_RATE = "given_rate"  #: the learning rate that its group was given, before any wrapper
+    SCHEDULED = "scheduled"  #: the rate after one step of the scheduler, over the rate before
+    DECAY = "decay"  #: λ, as torch takes it
+    BETA1 = "beta1"
+    BETA2 = "beta2"
+    MOMENTUM = "momentum"
+    BASE_SHAPE = "base_shape"  #: whether the mup package has given it one
+
 
 def kind_order(kind: str) -> int:
     """Place of a kind in tables and figures."""
