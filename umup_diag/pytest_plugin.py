@@ -15,6 +15,7 @@ from umup_diag.checks.result import Finding, NoteKind, Result
 from umup_diag.errors import InputError
 from umup_diag.plans import files, gate
 from umup_diag.plans.plan import Plan
+from umup_diag.report.untracked import untracked
 from umup_diag.testing import demand
 
 #: Findings of any other kind, and that there is any finding at all.
@@ -33,9 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--umup-out",
-        default="reports",
+        default=None,
         metavar="DIR",
-        help="Where their results go.  [default: reports]",
+        help="Where their results go.  [default: reports, nothing that git tracks]",
     )
 
 
@@ -82,7 +83,11 @@ class PlanFile(pytest.File):
         if self._error is not None:
             raise self._error
         if self._result is None:
-            out = gate.folder(plan, Path(self.config.getoption("--umup-out")))
+            base = self.config.getoption("--umup-out")
+            if base is None:
+                out = gate.folder(plan, Path("reports"), untracked)
+            else:
+                out = gate.folder(plan, Path(base))
             try:
                 self._result = gate.run(plan, out)
             except InputError as error:

@@ -125,7 +125,7 @@ def test_a_model_that_raises_is_an_error_without_a_traceback(project: Path) -> N
     edit(project / "gpt/model.py", "return GPT(width)", "raise OSError('no disk')")
     done = gate(project)
     assert done.exit_code == 2
-    assert "raised OSError: no disk" in done.out
+    assert "raised OSError at gpt/model.py:88: no disk" in done.out
     assert "Traceback" not in done.out + done.err
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from umup_diag.measure.workplace import Workplace
+from umup_diag.report.claim import claimed
 from umup_diag.settings.option import Settings
 
 if TYPE_CHECKING:
@@ -80,11 +81,13 @@ def run(check: Check[S], settings: S, workplace: Workplace) -> "Result":
     Raises:
         InputError: for bad settings, or what cannot be measured.
     """
-    from umup_diag.report import folder  # loads what draws
+    settings.precheck()
+    with claimed(workplace.out):
+        from umup_diag.report import folder  # takes a while, and bad input needs none of it
 
-    resolved = check.resolve(settings)
-    view = check.view()
-    folder.clear(workplace.out, view)
-    result = check.judge(check.measure(resolved, workplace), resolved)
-    folder.write(result, view, workplace.out)
+        resolved = check.resolve(settings)
+        view = check.view()
+        folder.clear(workplace.out, view)
+        result = check.judge(check.measure(resolved, workplace), resolved)
+        folder.write(result, view, workplace.out)
     return result

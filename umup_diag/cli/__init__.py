@@ -1,41 +1,52 @@
 """The command line: parse, call, print, exit. Heavy imports wait until a command runs."""
 
+import logging
 import sys
+import traceback
 
 import click
 
 from umup_diag.checks import CHECKS
+from umup_diag.cli import streams
 from umup_diag.cli.check_command import check_command
+from umup_diag.cli.command import Debugging, Group
 from umup_diag.cli.formats import formats
 from umup_diag.cli.gate import gate
 from umup_diag.cli.record import record
-from umup_diag.cli.terminal import INTERRUPTED
-from umup_diag.errors import InputError
+from umup_diag.errors import EXIT_CODES, ExitCode, explain
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="umup-diag")
-def cli() -> None:
-    """Is your model scaled right, which tensor is wrong, and will it fit in FP8?
-
-    Exit codes: 0 every check passes, 1 one fails, 2 could not run, 3 inconclusive.
-    """
-
+cli = Group(
+    "umup-diag",
+    help="Is your model scaled right, which tensor is wrong, and will it fit in FP8?\n\n"
+    f"Exit codes: {EXIT_CODES}",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+click.version_option(package_name="umup-diag")(cli)
 
 for command in (*map(check_command, CHECKS.values()), record, gate, formats):
     cli.add_command(command)
 
 
 def main() -> None:
-    """Entry point: bad input is one clear message on stderr and exit code 2."""
+    """Entry point: every way to end has its exit code, and says why on stderr."""
+    streams.prepare()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of a read-only home
+    debugging = Debugging()
     try:
-        cli.main(standalone_mode=False)
-    except InputError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        cli.main(standalone_mode=False, obj=debugging)
+        sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        error.show(file=sys.stderr)
+        sys.exit(ExitCode.INPUT)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted.", err=True)
-        sys.exit(INTERRUPTED)
+        streams.say("\nInterrupted.", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        streams.close_stdout()
+        sys.exit(ExitCode.BROKEN_PIPE)
+    except Exception as error:
+        if debugging.is_on:
+            traceback.print_exception(error)
+        code, text = explain(error)
+        streams.say(text, err=True)
+        sys.exit(code)

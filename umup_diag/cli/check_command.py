@@ -10,11 +10,29 @@ from typing import Any
 import click
 
 from umup_diag.checks.check import Check, run
-from umup_diag.cli.options import alone, output_options, parameters, resume_option, settings
+from umup_diag.cli import streams
+from umup_diag.cli.command import Command
+from umup_diag.cli.options import (
+    alone,
+    default_out,
+    output_options,
+    parameters,
+    require_recording,
+    resume_option,
+    settings,
+)
 from umup_diag.cli.terminal import Bars, print_result, resumable
 from umup_diag.errors import InputError
 from umup_diag.measure.workplace import Workplace, unheard
 from umup_diag.settings.option import Settings, settings_of
+
+#: What else can be done with a recording, by the command that made it.
+_NEXT = {
+    "record": "Go on with umup-diag record --resume {folder}, or judge it with umup-diag fp8-range "
+    "{folder}.",
+    "coordcheck": "Go on with umup-diag coordcheck --resume {folder}.",
+}
+_OWN = "It is complete as it is; start this one in another folder, by --out."
 
 
 def check_command(check: Check[Any]) -> click.Command:
@@ -34,6 +52,8 @@ def check_command(check: Check[Any]) -> click.Command:
     ) -> None:
         if resume is None:
             chosen = settings(check.settings, values)
+            chosen.precheck()  # before anything heavy is loaded, and a folder is chosen
+            out = default_out(ctx, out)
         else:
             places = {s.name for s in settings_of(check.settings) if s.option.is_place}
             alone(ctx, "resume", *places, "every", "as_json", "quiet")
@@ -43,7 +63,8 @@ def check_command(check: Check[Any]) -> click.Command:
             bars = stack.enter_context(Bars(silent=as_json or quiet))
             if check.is_resumable:
                 stack.enter_context(resumable(check.name, "runs", out, bars))
-            say = unheard if as_json or quiet else partial(click.echo, err=True)
+            stack.enter_context(streams.stdout_is_the_results())
+            say = unheard if as_json or quiet else partial(streams.say, err=True)
             workplace = Workplace(out=out, progress=bars.move, resume=resume is not None, say=say)
             result = run(check, chosen, workplace)
         print_result(result, check.view(), out, every=every, as_json=as_json, quiet=quiet)
@@ -53,7 +74,7 @@ def check_command(check: Check[Any]) -> click.Command:
     extra: list[click.Parameter] = [resume_option("recording")] if check.is_resumable else []
     if check.all_help is not None:
         extra.append(click.Option(["--all", "every"], is_flag=True, help=check.all_help))
-    return click.Command(
+    return Command(
         check.name,
         params=[*own, *extra, *output_options(f"reports/{check.name}")],
         callback=callback,
@@ -63,13 +84,14 @@ def check_command(check: Check[Any]) -> click.Command:
 
 def _recorded(check: Check[Any], folder: Path, here: Mapping[str, Any]) -> Settings:
     """The settings that an unfinished recording was begun with, where it is to go on today."""
+    require_recording(folder)
     from umup_diag.recording import Recording  # loads torch
 
     recording = Recording.load(folder)
     if recording.command != check.name:
         raise InputError(
-            f"{folder} was recorded by umup-diag {recording.command}, so {check.name} cannot go "
-            "on with it."
+            f"{folder} holds a recording of umup-diag {recording.command}, so {check.name} cannot "
+            f"go on with it.\n{_NEXT.get(recording.command, _OWN)}".format(folder=folder)
         )
     chosen: Settings = check.settings.decode({**recording.settings, **here})
     return chosen

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 import click
@@ -10,16 +11,19 @@ import click
 from umup_diag.checks import CHECKS
 from umup_diag.checks.check import run
 from umup_diag.checks.unit_scale import UNIT_SCALE
-from umup_diag.cli.terminal import Bars, stdout
+from umup_diag.cli import streams
+from umup_diag.cli.command import Command, Debugging
+from umup_diag.cli.terminal import Bars
 from umup_diag.errors import InputError
 from umup_diag.measure.workplace import Workplace
 from umup_diag.plans import files
 from umup_diag.plans import gate as gates
+from umup_diag.report.untracked import ignore, untracked
 
 FORMATS = ("text", "json", "github", "junit")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("plans", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -48,39 +52,63 @@ FORMATS = ("text", "json", "github", "junit")
     show_default=True,
     help="With --init: the width to look at.",
 )
-def gate(*, plans: tuple[Path, ...], form: str, out: Path, init: str | None, width: int) -> None:
+@click.pass_context
+def gate(
+    ctx: click.Context,
+    /,
+    *,
+    plans: tuple[Path, ...],
+    form: str,
+    out: Path,
+    init: str | None,
+    width: int,
+) -> None:
     """Run check plans: those given, or every checks/*.toml.
 
     All are run, also after one fails. 0: all pass. 1: one fails. 2: one could not be read or run,
-    or judged nothing, or there is none. 3: one is inconclusive.
+    or judged nothing, or there is none. 3: one is inconclusive. 70: umup-diag itself failed in one.
     """
     if init is not None:
-        path = _write_first(init, plans, width)
-        click.echo(f"wrote {path}; run it with: umup-diag gate {path}")
+        with streams.stdout_is_the_results():
+            path = _write_first(init, plans, width)
+        streams.say(f"wrote {path}; run it with: umup-diag gate {path}")
         return
     paths = files.find(plans or (files.FOLDER,))
-    with Bars(silent=form == "json") as bars:
+    is_asked = ctx.get_parameter_source("out") is not click.core.ParameterSource.DEFAULT
+    with Bars(silent=form == "json") as bars, streams.stdout_is_the_results():
         ended = gates.run_all(
-            paths, CHECKS, out, progress=lambda path, done: bars.move(str(path), done, 1)
+            paths,
+            CHECKS,
+            out,
+            place=(lambda folder: folder) if is_asked else untracked,
+            progress=lambda path, done: bars.move(str(path), done, 1),
         )
-    _keep(ended, out)
+    if ctx.ensure_object(Debugging).is_on:
+        for fault in (each.fault for each in ended.outcomes if each.fault):
+            traceback.print_exception(fault)
+    _keep(ended, out, may_replace=is_asked)
     _print(ended, form, out)
     sys.exit(ended.exit_code)
 
 
-def _keep(ended: gates.Gate, out: Path) -> None:
+def _keep(ended: gates.Gate, out: Path, *, may_replace: bool) -> None:
     """Write the gate's own files, and the job summary where GitHub asks for one."""
     from umup_diag.plans import text
     from umup_diag.plans.junit import junit
     from umup_diag.report.folder import write_whole
 
-    markdown = text.markdown(ended)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    summary, markdown = os.environ.get("GITHUB_STEP_SUMMARY"), text.markdown(ended)
+    contents = {
+        "gate.json": text.dumps(ended, base=out) + "\n",
+        "gate.md": markdown,
+        "junit.xml": junit(ended),
+    }
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "gate.json", text.dumps(ended, base=out) + "\n")
-        write_whole(out / "gate.md", markdown)
-        write_whole(out / "junit.xml", junit(ended))
+        for name, content in contents.items():
+            path = out / name if may_replace else untracked(out / name)
+            ignore(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
         if summary:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(markdown)
@@ -95,13 +123,13 @@ def _print(ended: gates.Gate, form: str, out: Path) -> None:
 
     match form:
         case "json":
-            click.echo(text.dumps(ended, base=out))
+            streams.say_json(text.dumps(ended, base=out))
         case "github":
-            click.echo(github(ended))
+            streams.say(github(ended))
         case "junit":
-            click.echo(junit(ended), nl=False)
+            streams.say_xml(junit(ended))
         case _:
-            stdout().print(text.text(ended))
+            streams.console().print(text.text(ended))
 
 
 def _write_first(model: str, plans: tuple[Path, ...], width: int) -> Path:

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
+from umup_diag.cli import streams
 from umup_diag.errors import InputError
+from umup_diag.report.untracked import ignore, untracked
 from umup_diag.settings.option import REQUIRED, Setting, Settings, Where, settings_of
 from umup_diag.settings.shared import RunSettings
 from umup_diag.settings.values import FilePath, Flag, Number, Several, Table, Text, ValueType, Whole
@@ -66,7 +68,7 @@ def alone(ctx: click.Context, *allowed: str) -> None:
     given = click.core.ParameterSource.COMMANDLINE
     for param in ctx.command.params:
         name = param.name or ""
-        if name not in allowed and ctx.get_parameter_source(name) is given:
+        if param.expose_value and name not in allowed and ctx.get_parameter_source(name) is given:
             raise InputError(
                 f"{param.opts[0]} does not go with --resume: an unfinished run keeps its settings."
             )
@@ -82,6 +84,38 @@ def resume_option(what: str) -> click.Option:
     )
 
 
+def require_recording(folder: Path) -> None:
+    """Refuse a folder without a recording, before torch is loaded to read it.
+
+    Raises:
+        InputError: if it has none.
+    """
+    path = folder / "recording.jsonl"
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"there is no recording {path}: {reason}.") from None
+
+
+def default_out(ctx: click.Context, out: Path) -> Path:
+    """The folder to write to: as given, or a default that covers nothing that git keeps.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    if ctx.get_parameter_source("out") is not click.core.ParameterSource.DEFAULT:
+        return out
+    chosen = untracked(out)
+    if chosen != out:
+        streams.say(f"Writing to {chosen}: git tracks files in {out}. --out chooses.", err=True)
+        try:
+            ignore(chosen)
+        except OSError as error:
+            raise InputError(f"cannot write to --out {chosen}: {error.strerror}.") from None
+    return chosen
+
+
 def output_options(out: str) -> list[click.Parameter]:
     """Where results go, and what is printed of them."""
     return [
@@ -90,7 +124,8 @@ def output_options(out: str) -> list[click.Parameter]:
             type=click.Path(path_type=Path),
             default=Path(out),
             show_default=True,
-            help="Folder for what is recorded and reported.",
+            help="Folder for what is recorded and reported; the default is under reports/untracked "
+            "where git tracks it.",
         ),
         click.Option(
             ["--json", "as_json"], is_flag=True, help="Print the result as JSON and nothing else."

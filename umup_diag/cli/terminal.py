@@ -7,15 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import click
+from umup_diag.cli import streams
+from umup_diag.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from umup_diag.checks.result import Result
     from umup_diag.report.view import View
-
-INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 
 class Bars:
@@ -80,20 +77,12 @@ def resumable(command: str, unit: str, out: Path, bars: Bars) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         done, total = bars.counts
-        click.echo(
+        streams.say(
             f"\nInterrupted: {done} of {total} {unit} are recorded in {out}.\n"
             f"Go on with: umup-diag {command} --resume {out}",
             err=True,
         )
-        sys.exit(INTERRUPTED)
-
-
-def stdout(*, width: int = 100) -> "Console":
-    """A console on stdout: as wide as the terminal, or `width` where there is none."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=width)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def print_result(
@@ -104,9 +93,9 @@ def print_result(
     from umup_diag.report.style import verdict_line
 
     if as_json:
-        click.echo(json.dumps(result))
+        streams.say_json(json.dumps(result))
         return
-    console = stdout()
+    console = streams.console()
     console.print(verdict_line(result) if quiet else view.table(result, every), crop=False)
     if not quiet:
         console.print(f"report: {out / folder.PAGE}", soft_wrap=True)

@@ -14,6 +14,7 @@ from umup_diag.measure.data import random_tokens
 from umup_diag.measure.recorder import Recorder
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss, to_device
+from umup_diag.measure.users_code import calling
 from umup_diag.measure.wiring import WiringRecorder
 from umup_diag.recording import Frame, Moments
 from umup_diag.scaling.unit_expectations import KINDS
@@ -50,7 +51,9 @@ def init_passes(
     torch.manual_seed(stream)
     model = subject.model(width).to(device)
     source = subject.batches or random_tokens.batches
-    drawn = list(islice(source(batch_size=batch_size, seq_len=seq_len, seed=stream), batches))
+    with calling(f"--model {subject.name}: batches(...)"):
+        given = source(batch_size=batch_size, seq_len=seq_len, seed=stream)
+        drawn = list(islice(given, batches))
     if len(drawn) < batches:
         raise InputError(
             f"--model {subject.name}: batches(...) gave {len(drawn)} batches, not {batches}; "
@@ -86,7 +89,8 @@ def observe(model: nn.Module, loss: Callable[[], Tensor]) -> Frame:
                 "the loss does not depend on any parameter of the model, so there are no "
                 "gradients to look at; return it with its graph."
             )
-        value.backward()
+        with calling("the backward pass"):
+            value.backward()
     return Frame(
         step=0,
         losses=(value.item(),),

@@ -20,6 +20,7 @@ from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.live import COMMAND, LiveRecording, is_begun, recordable
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
+from umup_diag.measure.users_code import calling
 from umup_diag.measure.workplace import Workplace
 from umup_diag.numerics.simulate import simulate_fp8
 from umup_diag.recording import Recording
@@ -115,14 +116,16 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
         left = settings.steps - first + (settings.steps % settings.every == 0)
         for step, batch in enumerate(batches.take(left, device, skip=first), start=first):
             loss = scalar_loss(subject, model, batch)
-            loss.backward()
+            with calling(f"--model {subject.name}: the backward pass"):
+                loss.backward()
             live.step()
             if step == settings.steps:
                 break
             live.loss(loss)
             if not loss.isfinite():
                 break
-            optimizer.step()
+            with calling(f"--model {subject.name}: optimizer.step()"):
+                optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
             workplace.progress("updates", step + 1, settings.steps)
@@ -173,8 +176,7 @@ def build_optimizer(
         InputError: for an unknown name, or a weight decay that the subject does not take.
     """
     if settings.optimizer is None:
-        assert subject.optimizer is not None
-        return subject.optimizer(model)
+        return subject.own_optimizer(model)
     assert settings.lr is not None
     groups = subject.groups(
         model,

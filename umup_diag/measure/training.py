@@ -16,12 +16,17 @@ from umup_diag.measure.recorder import CHANGE_KINDS, Recorder
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.subject.default_loss import own_loss
 from umup_diag.measure.update import updater
+from umup_diag.measure.users_code import calling
 from umup_diag.recording import Frame, TensorRecord
 from umup_diag.scaling.kinds import Kind
 
 #: Kinds of tensors that are recorded before the first update, if asked for; `CHANGE_KINDS` after.
 INITIAL_KINDS = frozenset(
     {Kind.INPUT, Kind.WEIGHT, Kind.OUTPUT, Kind.GRAD_OUTPUT, Kind.WEIGHT_GRAD}
+)
+
+BYTES_HINT = (
+    "Its batches are bytes, 0 to 255: give it a vocabulary of 256, or offer batches(...) that fit."
 )
 
 
@@ -156,11 +161,12 @@ def scalar_loss(subject: Subject, model: nn.Module, batch: Any) -> Tensor:
         InputError: if it raises, or is no scalar tensor.
     """
     try:
-        given: Any = subject.loss(model, batch)
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"--model {subject.name}: loss(model, batch) raised {type(error).__name__}: {error}"
-        ) from error
+        with calling(f"--model {subject.name}: loss(model, batch)"):
+            given: Any = subject.loss(model, batch)
+    except InputError as error:
+        if subject.batches is None and isinstance(error.__cause__, IndexError):
+            raise InputError(f"{error}\n{BYTES_HINT}") from error.__cause__
+        raise
     loss = given if isinstance(given, Tensor) else own_loss(given)
     if loss is None or loss.numel() != 1:
         raise InputError(

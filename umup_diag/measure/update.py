@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from umup_diag.errors import InputError
 from umup_diag.measure.probe.update_meter import UpdateMeter
 from umup_diag.measure.subject import Subject
+from umup_diag.measure.users_code import calling
 from umup_diag.scaling import optimizers
 
 #: Takes the loss of a forward pass, and updates the model; a meter, if there is one, watches.
@@ -82,8 +83,7 @@ def _optimizer(
         assert lr is not None
         groups = subject.groups(model, optimizer=name, lr=lr, weight_decay=weight_decay)
         return optimizers.get(name).build(groups)
-    assert subject.optimizer is not None
-    made: Any = subject.optimizer(model)
+    made: Any = subject.own_optimizer(model)
     if not all(callable(getattr(each, "step", None)) for each in _as_several(made)):
         raise InputError(
             f"--model {subject.name}: optimizer(model) returned {type(made).__name__}, which has "
@@ -99,9 +99,9 @@ def _as_several(optimizer: Any) -> Sequence[Any]:
 
 def _step_once(steppers: Sequence[Any], trainable: Collection[nn.Parameter]) -> Update:
     def update(loss: Tensor, meter: UpdateMeter | None) -> None:
-        with _remembered(trainable, meter):
+        with _remembered(trainable, meter), calling("the backward pass"):
             loss.backward()
-        with _received(steppers, meter):
+        with _received(steppers, meter), calling("the model's own optimizer.step()"):
             for optimizer in steppers:
                 optimizer.step()
         _measured(steppers, trainable, meter)
@@ -121,14 +121,9 @@ def _own_step(subject: Subject, model: nn.Module, batch: Any, optimizer: Any) ->
             for parameter, gradient in zip(trainable, gradients(loss, trainable), strict=True):
                 if gradient is not None:
                     meter.before(parameter, gradient)
-        try:
-            with _received(steppers, meter):
-                train_step(model, batch, optimizer)
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise InputError(
-                f"--model {subject.name}: step(model, batch, optimizer) raised "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        what = f"--model {subject.name}: step(model, batch, optimizer)"
+        with _received(steppers, meter), calling(what):
+            train_step(model, batch, optimizer)
         _measured(steppers, trainable, meter)
         for parameter in trainable:
             parameter.grad = None
@@ -175,7 +170,8 @@ def _step_in_backward(
 
         hooks = [p.register_post_accumulate_grad_hook(step) for p in single if p.requires_grad]
         try:
-            loss.backward()
+            with calling("the backward pass"):
+                loss.backward()
         finally:
             for hook in hooks:
                 hook.remove()

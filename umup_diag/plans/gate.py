@@ -7,10 +7,11 @@ from pathlib import Path
 
 from umup_diag.checks.check import run as run_check
 from umup_diag.checks.result import Finding, Result, Verdict
-from umup_diag.errors import InputError
+from umup_diag.errors import ExitCode, InputError, explain
 from umup_diag.measure.workplace import Progress, Workplace, silent
 from umup_diag.plans import files
 from umup_diag.plans.plan import Checks, Plan, parse, parse_defaults
+from umup_diag.report.untracked import ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Outcome:
         error: why; None if it could.
         out: folder of its results.
         seconds: that it took.
+        fault: of umup-diag itself, where that is why it could not be run.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class Outcome:
     error: str | None
     out: Path | None
     seconds: float
+    fault: Exception | None = None
 
     @property
     def name(self) -> str:
@@ -66,10 +69,13 @@ class Gate:
         """2 if a plan could not run or judged nothing, 1 if one fails, 3 if one is open, else 0.
 
         A gate that could not look outranks one that saw a fault: what it did not see may be worse.
+        One in which umup-diag itself failed outranks both: 70.
         """
+        if any(outcome.fault for outcome in self.outcomes):
+            return ExitCode.INTERNAL
         statuses = {outcome.status for outcome in self.outcomes}
         if not statuses or "ERROR" in statuses:
-            return 2
+            return ExitCode.INPUT
         if Verdict.FAIL in statuses:
             return Verdict.FAIL.exit_code
         if Verdict.INCONCLUSIVE in statuses:
@@ -79,7 +85,7 @@ class Gate:
     @property
     def status(self) -> str:
         """Of the whole."""
-        return {0: "PASS", 1: "FAIL", 2: "ERROR", 3: "INCONCLUSIVE"}[self.exit_code]
+        return {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}.get(self.exit_code, "ERROR")
 
 
 def read(path: Path, checks: Checks) -> Plan:
@@ -93,9 +99,16 @@ def read(path: Path, checks: Checks) -> Plan:
     return parse(files.read(path), checks, defaults)
 
 
-def folder(plan: Plan, base: Path) -> Path:
+Place = Callable[[Path], Path]  #: of a default folder: where its results go
+
+
+def folder(plan: Plan, base: Path, place: Place = lambda folder: folder) -> Path:
     """Folder of a plan's results: its key `out`, or one of its name under `base`."""
-    return base / plan.name if plan.out is None else plan.out
+    if plan.out is not None:
+        return plan.out
+    out = place(base / plan.name)
+    ignore(out)
+    return out
 
 
 def run(plan: Plan, out: Path, progress: Progress = silent) -> Result:
@@ -116,6 +129,7 @@ def run_all(
     checks: Checks,
     base: Path,
     *,
+    place: Place = lambda folder: folder,
     progress: Callable[[Path, int], None] = lambda _, __: None,
 ) -> Gate:
     """Run every plan; what goes wrong with one is its outcome and stops no other.
@@ -124,23 +138,26 @@ def run_all(
         paths: of the plans.
         checks: name → check.
         base: each plan's results go into a folder of its own in here.
+        place: where the results go instead of such a folder, `untracked` for instance.
         progress: called with a path and 0 before it is run, 1 after.
     """
     outcomes: list[Outcome] = []
     taken: dict[Path, Path] = {}
     for path in paths:
         progress(path, 0)
-        outcomes.append(_outcome(path, checks, base, taken))
+        outcomes.append(_outcome(path, checks, base, place, taken))
         progress(path, 1)
     return Gate(outcomes=outcomes)
 
 
-def _outcome(path: Path, checks: Checks, base: Path, taken: dict[Path, Path]) -> Outcome:
+def _outcome(
+    path: Path, checks: Checks, base: Path, place: Place, taken: dict[Path, Path]
+) -> Outcome:
     begin = time.perf_counter()
-    plan = result = error = out = None
+    plan = result = error = fault = out = None
     try:
         plan = read(path, checks)
-        out = folder(plan, base)
+        out = folder(plan, base, place)
         if other := taken.get(out.resolve()):
             raise InputError(
                 f"{path}:1: its results would go into {out}, where those of {other} are; "
@@ -150,11 +167,16 @@ def _outcome(path: Path, checks: Checks, base: Path, taken: dict[Path, Path]) ->
         result = run(plan, out)
     except InputError as problem:
         error = str(problem)
+    except Exception as problem:  # ours or the system's; the other plans are run all the same
+        code, said = explain(problem)
+        error = said.removeprefix("Error: ")
+        fault = problem if code is ExitCode.INTERNAL else None
     return Outcome(
         path=path,
         plan=plan,
         result=result,
         error=error,
+        fault=fault,
         out=out,
         seconds=time.perf_counter() - begin,
     )

@@ -19,7 +19,7 @@ def junit(gate: Gate) -> str:
     root.set("time", f"{sum(outcome.seconds for outcome in gate.outcomes):.3f}")
     root.extend(suites)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _suite(outcome: Outcome) -> ET.Element:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from umup_diag.checks.check import Check
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, in_a_line, short
 from umup_diag.plans.document import Document
 from umup_diag.settings.nearest import missing, nearest
 from umup_diag.settings.option import REQUIRED, Settings, Where, settings_of
@@ -87,10 +87,10 @@ def parse(
             f'{document.path}:1: there is no key check; add check = "…", '
             f"one of {', '.join(checks)}.{missing(content, ['check'])}"
         )
-    if name not in checks:
+    if not isinstance(name, str) or name not in checks:
+        meant = nearest(name, checks) if isinstance(name, str) else ""
         raise document.error(
-            f"check = {name!r} is no check{nearest(str(name), checks)}; "
-            f"there are {', '.join(checks)}.",
+            f"check = {short(name)} is no check{meant}; there are {', '.join(checks)}.",
             "check",
         )
     check = checks[name]
@@ -135,7 +135,11 @@ def parse_defaults(document: Document, checks: Checks) -> dict[str, Mapping[str,
     Raises:
         InputError: naming file, line, key and the nearest valid one.
     """
-    table = document.parse().get("tool", {}).get("umup-diag", {})
+    table: Any = document.parse()
+    for part in ("tool", "umup-diag"):
+        table = table.get(part, {})
+        if not isinstance(table, dict):
+            raise document.error(f"{part} is a table, [{_PROJECT_TABLE}].", part)
     keys = {name: _keys(check) for name, check in checks.items()}
     every = {key for own in keys.values() for key in own}
     shared = {key: value for key, value in table.items() if key not in checks}
@@ -150,6 +154,8 @@ def parse_defaults(document: Document, checks: Checks) -> dict[str, Mapping[str,
     for name in checks:
         own = table.get(name, {})
         inner = f"{_PROJECT_TABLE}.{name}"
+        if not isinstance(own, dict):
+            raise document.error(f"{name} is a table, [{inner}].", name, table=_PROJECT_TABLE)
         for key in own:
             if key not in keys[name]:
                 raise document.error(
@@ -179,5 +185,6 @@ def _convert(document: Document, key: str, kind: ValueType, value: Any, *, table
         return kind.convert(value)
     except EntryError as error:
         raise document.error(f"{key}: {error}", error.key, table=key, index=error.index) from None
-    except ValueError as error:
-        raise document.error(f"{key} = {value!r}: {error}", key, table=table) from None
+    except (ValueError, OverflowError, RecursionError) as error:
+        said = f"{key} = {short(value)}: {in_a_line(error)}"
+        raise document.error(said, key, table=table) from None

@@ -1,6 +1,7 @@
 """Everything that a check leaves in its folder, besides its recording."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from umup_diag.checks.result import Result
@@ -43,7 +44,18 @@ def clear(out: Path, view: View) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that no reader ever sees half of it."""
+    """Write a file so that no reader ever sees half of it; on a full disk nothing is left.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    # a name that is not UTF-8 on disk has surrogates in Python
+    raw = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(raw)
+        os.replace(partial, path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise

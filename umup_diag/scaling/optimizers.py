@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from umup_diag.errors import InputError
-from umup_diag.scaling.side_by_side import SideBySide
 from umup_diag.scaling.update_rules import UpdateRule
+
+if TYPE_CHECKING:  # the names are looked up before torch is loaded
+    import torch
 
 Groups = list[dict[str, Any]]
 USE_MUON = "use_muon"  #: key of a group: whether Muon trains it; else AdamW does
@@ -27,29 +27,39 @@ class OptimizerSpec:
     """
 
     update_rule: UpdateRule
-    build: Callable[[Groups], torch.optim.Optimizer]
+    build: "Callable[[Groups], torch.optim.Optimizer]"
     default_lr: float
     needs_groups: bool = False
     decays: bool = True
 
 
-def _adam(groups: Groups) -> torch.optim.Optimizer:
+def _adam(groups: Groups) -> "torch.optim.Optimizer":
+    import torch
+
     return torch.optim.Adam(groups, betas=(0.9, 0.999), fused=True)
 
 
-def _adamw(groups: Groups) -> torch.optim.Optimizer:
+def _adamw(groups: Groups) -> "torch.optim.Optimizer":
+    import torch
+
     # torch's default, 0.01 at every width, is a decay that nobody chose and µP does not allow
     return torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=0.0, fused=True)
 
 
-def _sgd(groups: Groups) -> torch.optim.Optimizer:
+def _sgd(groups: Groups) -> "torch.optim.Optimizer":
+    import torch
+
     return torch.optim.SGD(groups)
 
 
-def _muon(adjust_lr_fn: str) -> Callable[[Groups], torch.optim.Optimizer]:
+def _muon(adjust_lr_fn: str) -> "Callable[[Groups], torch.optim.Optimizer]":
     """Muon for the groups with ``use_muon``, AdamW for the rest, as is usual."""
 
-    def build(groups: Groups) -> torch.optim.Optimizer:
+    def build(groups: Groups) -> "torch.optim.Optimizer":
+        import torch
+
+        from umup_diag.scaling.side_by_side import SideBySide
+
         if not hasattr(torch.optim, "Muon"):
             raise InputError(
                 f"torch {torch.__version__} has no Muon; 2.9 and later do. Give another as "

@@ -1,6 +1,6 @@
 """One setting with its default, its help and its bounds; and a group of them as a dataclass."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from enum import Enum
 from inspect import get_annotations
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_type_hints
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, short
 from umup_diag.settings.values import FilePath, Flag, Number, Several, Text, ValueType, Whole
 
 _KEY = "umup_diag.option"
@@ -49,6 +49,8 @@ class Option:
         has_negation: whether a flag has a ``--no-`` form.
         takes_rest: whether what follows the option on the command line belongs to it too.
         is_place: whether it says where something runs, not what: a resumed run may change it.
+        precheck: what can be seen to be wrong with a value before torch is loaded; raises
+            ValueError saying what would do.
     """
 
     help: str
@@ -64,6 +66,7 @@ class Option:
     has_negation: bool = False
     takes_rest: bool = False
     is_place: bool = False
+    precheck: Callable[[Any], object] | None = None
 
     def field(self, **changes: Any) -> Any:
         """A dataclass field of this option, with changes where a command differs."""
@@ -106,6 +109,11 @@ class Setting:
         """As the command line spells it."""
         return "--" + self.name.replace("_", "-")
 
+    def written(self, value: Any) -> str:
+        """A value about as it was typed."""
+        several = isinstance(value, tuple | list)
+        return " ".join(map(str, value)) if several else str(value) or "''"
+
     def convert(self, value: Any) -> Any:
         """From TOML or Python.
 
@@ -130,8 +138,28 @@ class Settings:
             value = getattr(self, setting.name)
             try:
                 object.__setattr__(self, setting.name, setting.convert(value))
+            except (ValueError, OverflowError) as error:
+                raise InputError(f"{setting.name} = {short(value)}: {error}") from None
+
+    def precheck(self) -> None:
+        """Refuse what can be seen to be wrong without loading torch or the model.
+
+        Not done when settings are made: those of an old recording may name what is gone since.
+
+        Raises:
+            InputError: naming the option.
+        """
+        for setting in settings_of(type(self)):
+            value, check = getattr(self, setting.name), setting.option.precheck
+            if check is None or value is None:
+                continue
+            try:
+                check(value)
             except ValueError as error:
-                raise InputError(f"{setting.name} = {value!r}: {error}") from None
+                given = f"{setting.flag} {setting.written(value)}: "
+                raise InputError(
+                    str(error) if setting.option.is_argument else f"{given}{error}"
+                ) from None
 
     def encode(self) -> dict[str, Any]:
         """As recordings and results keep it: paths are text."""

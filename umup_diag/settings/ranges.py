@@ -7,7 +7,7 @@ from itertools import product
 from math import isclose, log2, prod
 from typing import Any
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, short
 
 Values = tuple[float, ...]
 MAX_POINTS = 10_000
@@ -74,6 +74,8 @@ def parse_over(tokens: Sequence[str]) -> dict[str, Values]:
     """
     over: dict[str, Values] = {}
     for token in tokens:
+        if not isinstance(token, str):
+            raise InputError(f"{short(token)} is not text such as NAME=A..B.")
         name, equals, values = token.partition("=")
         if not equals or not name.isidentifier() or not values:
             raise InputError(f"{token!r} is not NAME=A..B, NAME=A,B,C or NAME=VALUE.")

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umup_diag.numerics import recipes
+from umup_diag.scaling import optimizers
+from umup_diag.settings import precheck
 from umup_diag.settings.option import Option, Settings, option
 from umup_diag.settings.values import Table
 
@@ -12,6 +15,7 @@ MODEL = Option(
     help="What offers build(width) -> nn.Module.",
     default="reference_model:umup",
     metavar="PKG.MOD[:ATTR]",
+    precheck=precheck.import_path,
 )
 BUILD = Option(
     help="Keyword argument of build besides the width, as in depth=8; again for more.",
@@ -23,12 +27,14 @@ TEXT = Option(
     help="A file to read as bytes.",
     default=None,
     default_text="Python's manual",
+    precheck=precheck.text_file,
 )
 OPTIMIZER = Option(
     help="adam, adamw, sgd, muon or muon-kimi.",
     default=None,
     default_text="the model's own, else adam",
     metavar="NAME",
+    precheck=optimizers.get,
 )
 LR = Option(
     help="Learning rate of a named optimizer.",
@@ -47,6 +53,7 @@ FP8 = Option(
     help="Simulate FP8 in every linear layer: workshop, final, all-e4m3, or a TOML file.",
     default=None,
     metavar="RECIPE",
+    precheck=recipes.find,
 )
 STEPS = Option(help="Updates.", default=400, at_least=1)
 SEEDS = Option(help="Runs at each width; the intervals come from them.", default=5, at_least=1)
@@ -60,7 +67,10 @@ class RunSettings(Settings):
 
     seed: int = option("Seed of all random numbers.", default=0, at_least=0)
     device: str = option(
-        "cpu, cuda, cuda:1; auto takes CUDA where there is one.", default="auto", is_place=True
+        "cpu, cuda, cuda:1; auto takes CUDA where there is one.",
+        default="auto",
+        precheck=precheck.device,
+        is_place=True,
     )
 
 

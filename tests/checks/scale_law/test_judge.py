@@ -1,14 +1,17 @@
 """The check: which law is reported, its verdict, and what is said beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
 from umup_diag.checks.result import NoteKind, Result, Verdict
+from umup_diag.checks.scale_law import judge as judging
 from umup_diag.checks.scale_law.finding import scale_law_findings
 from umup_diag.checks.scale_law.judge import judge as judge_recording
+from umup_diag.checks.scale_law.law_fit import Fit
 from umup_diag.checks.scale_law.settings import ScaleLawSettings
 from umup_diag.recording import Frame, Moments, Recording, TensorRecord
 from umup_diag.scaling.quadrature import silu_rms
@@ -149,3 +152,53 @@ def test_a_gradient_that_is_zero_at_some_points_fails() -> None:
     result = judge(lambda a: 1.0, gradients={"gradient of x": lambda a: float(a > 1)})
     assert result.verdict is Verdict.FAIL
     assert result.findings[0].kind == "gradient of x"
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 7])
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda a: a,
+        lambda a: a**20,
+        lambda a: 1e30 * a,
+        lambda a: 1 / (1 + 1e9 * a),
+        lambda a: np.exp(4 * a),
+        gated_silu_scale,
+    ],
+)
+def test_a_line_to_paste_runs_on_a_small_grid_too(
+    law: Callable[[float], float], count: int
+) -> None:
+    alphas = tuple(2.0**i for i in range(count))
+    for finding in scale_law_findings(judge(law, alphas=alphas)):
+        if finding.python is None:
+            assert finding.verdict is not Verdict.PASS
+            continue
+        assert "inf" not in finding.python
+        assert "nan" not in finding.python
+        names: dict[str, Callable[..., float]] = {}
+        exec(f"from math import log, pi, sqrt\n{finding.python}", names)
+        for alpha in alphas:
+            assert names["op_scale"](alpha=alpha) > 0
+
+
+def test_a_published_law_that_fails_is_said_beside_a_pass() -> None:
+    result = judge(lambda a: 0.5 * a**0.1, op="gated-silu")
+    remarks = [note.text for note in result.notes if note.kind is NoteKind.REMARK]
+    assert any("fails: it is off by" in text and "fitted laws alone" in text for text in remarks)
+
+
+def test_a_constant_that_ran_away_gives_no_line_and_no_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choose = judging._choose
+
+    def runaway(fits: Sequence[Fit]) -> Fit:
+        fit = choose(fits)
+        first, *others = fit.constants
+        return replace(fit, constants=(replace(first, value=np.inf), *others))
+
+    monkeypatch.setattr(judging, "_choose", runaway)
+    (finding,) = scale_law_findings(judge(lambda a: 0.7))
+    assert (finding.verdict, finding.python) == (Verdict.INCONCLUSIVE, None)
+    assert "do not fix the constants" in str(finding.cause)

@@ -1,10 +1,10 @@
 """Short training runs at every width and seed, into a recording that can be taken up again."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 import torch
@@ -26,6 +26,9 @@ from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
 
 UNFINISHED = "recording.unfinished.jsonl"
+LARGEST_RISE = (
+    1000  #: of the loss; a planted fault at a small rate raises it by a few times at most
+)
 
 
 def resolve(settings: CoordcheckSettings) -> CoordcheckSettings:
@@ -148,6 +151,7 @@ def _runs(
                 frames = [
                     frame.in_moments() for frame in run(width=width, seed=seed, stream=stream)
                 ]
+                _require_small_changes(frames, settings)
                 if is_fixed:
                     frames = [verification.marked(frame) for frame in frames]
                 recording.append(*frames)
@@ -168,6 +172,22 @@ def _is_settled(runs: Recording, settings: CoordcheckSettings, seeds: int) -> bo
     last = seeds == settings.looks[-1]
     alone = replace(settings, verify_fix=False)
     return last or judge(runs, alone).verdict is not Verdict.INCONCLUSIVE
+
+
+def _require_small_changes(frames: Sequence[Frame], settings: CoordcheckSettings) -> None:
+    """Refuse a learning rate beyond any regime in which slopes mean something.
+
+    Raises:
+        InputError: if the loss rises a thousandfold and yet is finite.
+    """
+    losses = [frame.losses[-1] for frame in frames]
+    if 0 < LARGEST_RISE * losses[0] < max(losses) < inf:
+        rate = "" if settings.lr is None else f", {settings.lr:g},"
+        raise InputError(
+            f"the learning rate{rate} is far too large: the loss rises from {losses[0]:.3g} to "
+            f"{max(losses):.3g} in {len(losses) - 1} updates.\n"
+            "Slopes over width are measured while changes are small; lower --lr."
+        )
 
 
 def _resume(folder: Path, settings: CoordcheckSettings, corpus: Corpus) -> Recording:

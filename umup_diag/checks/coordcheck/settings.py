@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umup_diag.scaling import schemes
 from umup_diag.scaling.schemes import SCHEMES
 from umup_diag.settings import shared
 from umup_diag.settings.option import option, settings_of
@@ -52,6 +53,7 @@ class CoordcheckSettings(RunSettings):
         default=None,
         default_text="the model's own target, else mup",
         metavar="SCHEME",
+        precheck=schemes.get,
     )
     optimizer: str | None = shared.OPTIMIZER.field()
     lr: float | None = shared.LR.field()

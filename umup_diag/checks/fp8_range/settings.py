@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from umup_diag.settings import shared
+from umup_diag.checks.fp8_range import format_names, sources
+from umup_diag.settings import precheck, shared
 from umup_diag.settings.option import Settings, Where, option
 from umup_diag.settings.shared import RunSettings, TrainingRunSettings
 
@@ -16,6 +17,7 @@ class RangeSettings(Settings):
         "Hold every tensor to the first, show the rest beside it: e4m3fn, e5m2, mxfp8, …",
         default=None,
         metavar="A,B,…",
+        precheck=format_names.precheck,
         default_text="e4m3fn for inputs and weights, e5m2 for gradients, the other beside",
     )
     recipe: str | None = option(
@@ -30,8 +32,12 @@ class RangeSettings(Settings):
         at_least=0,
         metavar="STEP",
     )
-    include: tuple[str, ...] = option("Judge these tensors alone.", default=(), metavar="PATTERN")
-    exclude: tuple[str, ...] = option("Leave these out.", default=(), metavar="PATTERN")
+    include: tuple[str, ...] = option(
+        "Judge these tensors alone.", default=(), metavar="PATTERN", precheck=precheck.patterns
+    )
+    exclude: tuple[str, ...] = option(
+        "Leave these out.", default=(), metavar="PATTERN", precheck=precheck.patterns
+    )
     underflow: float = option(
         "Share of non-zero elements that may become zero.", default=0.1, at_least=0, at_most=1
     )
@@ -49,7 +55,9 @@ class RangeSettings(Settings):
 class FileRangeSettings(RangeSettings, RunSettings):
     """Checkpoints, or a recording; a checkpoint may be loaded into its model."""
 
-    sources: tuple[Path, ...] = option("Checkpoints, or a recording.", is_argument=True)
+    sources: tuple[Path, ...] = option(
+        "Checkpoints, or a recording.", is_argument=True, precheck=sources.precheck
+    )
     steps: str | None = option(
         "Training step of each checkpoint.",
         default=None,

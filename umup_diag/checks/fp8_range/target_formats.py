@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from umup_diag.checks.fp8_range import format_names
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.errors import InputError
 from umup_diag.numerics import block, formats, scaled_recipes
@@ -88,5 +89,5 @@ def resolve(name: str) -> str:
     Raises:
         InputError: if there is none.
     """
-    upper = name.strip().upper().replace("-", "_")
-    return block.resolve(name) if upper.startswith(("MX", "NV")) else formats.get(upper).name
+    upper = format_names.upper(name)
+    return block.resolve(name) if format_names.is_block(upper) else formats.get(upper).name

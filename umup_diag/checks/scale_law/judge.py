@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def judge(recording: Recording, settings: ScaleLawSettings) -> Result:
             notes.append(Note(kind=NoteKind.NOT_JUDGED, text=text))
             continue
         findings.append(_judge(op, quantity, measurements, settings.tolerance))
-    remarks = _gradient_remarks(findings) + _exact_remarks(findings)
+    remarks = _published_remarks(findings) + _gradient_remarks(findings) + _exact_remarks(findings)
     notes += [Note(kind=NoteKind.REMARK, text=text) for text in remarks]
     return Result(
         command="scale-law",
@@ -107,6 +108,14 @@ def _judge(op: str, quantity: str, measurements: Measurements, tolerance: float)
         python=_python(op, quantity, list(points[0]), fit),
         laws=laws,
     )
+    if not all(map(isfinite, (constant.value for constant in fit.constants))):
+        return replace(
+            finding,
+            verdict=Verdict.INCONCLUSIVE,
+            python=None,
+            cause=f"{len(points)} points do not fix the constants of a law",
+            fix=_more_points(op, max(_constants(theory)) + len(points)),
+        )
     if len(fits) < len(theory.families) and fit.discrepancy >= GOOD_ENOUGH:
         return replace(
             finding,
@@ -188,6 +197,22 @@ def _fix(op: str, verdict: Verdict) -> Fix | None:
             )
         case Verdict.INCONCLUSIVE:
             return Fix(tensor=op, steps=(Advice(text="ask for a smaller --relative-error"),))
+
+
+def _published_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:
+    """Which published laws fail, since the verdict is about the fitted ones."""
+    return [
+        f"The law of {law.source.reference} for the {finding.kind} fails: it is off by "
+        f"{_times(law.worst_error)} at {describe_point(law.worst_at)}. The verdict is about the "
+        "fitted laws alone."
+        for finding in findings
+        for law in finding.laws
+        if law.verdict is Verdict.FAIL
+    ]
+
+
+def _times(error: float) -> str:
+    return f"{error:+.1%}" if error < 1 else f"a factor of {1 + error:.3g}"
 
 
 def _gradient_remarks(findings: Sequence[ScaleLawFinding]) -> list[str]:

@@ -1,6 +1,6 @@
 """Draw an op's inputs by Monte-Carlo, and record the scales of its output and gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from umup_diag.checks.result import NoteKind
@@ -33,6 +33,7 @@ def resolve(settings: ScaleLawSettings) -> ScaleLawSettings:
         return replace(settings, relative_error=settings.relative_error or USER_RELATIVE_ERROR)
     builtin = BUILTIN_OPS[name]
     over = {ALIASES.get(key, key): values for key, values in settings.over.items()}
+    _require_affordable(over)
     if unknown := sorted(over.keys() - builtin.grid.keys()):
         known = ", ".join(builtin.grid) or "none"
         raise InputError(f"{settings.op} has no parameter {unknown[0]!r}; it has: {known}.")
@@ -42,6 +43,36 @@ def resolve(settings: ScaleLawSettings) -> ScaleLawSettings:
         over={**builtin.grid, **over},
         relative_error=settings.relative_error or builtin.relative_error,
     )
+
+
+#: Sizes of a built-in op → the largest that is measured, and what a draw of it costs.
+_LARGEST = {
+    "seq_len": (
+        1 << 16,
+        "a draw of attention over 65536 positions takes seconds, and its cost "
+        "grows with the square",
+    ),
+    "head_dim": (1 << 14, "a draw takes memory and time in proportion"),
+    "size": (1 << 22, "a draw at 4194304 takes 1 GiB"),
+    "vocab_size": (1 << 22, "a draw at 4194304 takes 1 GiB"),
+}
+
+
+def _require_affordable(over: Mapping[str, Sequence[float]]) -> None:
+    """Refuse sizes that would take hours or fill the memory, before the first draw.
+
+    Raises:
+        InputError: naming the largest that is measured.
+    """
+    for name, (largest, cost) in _LARGEST.items():
+        values = over.get(name, (1,))
+        asked = max(values)
+        if any(value != int(value) for value in values):
+            raise InputError(f"--over {name}={min(values):g}: a size is a whole number.")
+        if asked > largest:
+            raise InputError(
+                f"--over {name}={asked:g}: {largest} is the largest that is measured; {cost}."
+            )
 
 
 def measure(settings: ScaleLawSettings, workplace: Workplace) -> Recording:

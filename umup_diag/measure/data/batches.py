@@ -11,6 +11,7 @@ from umup_diag.errors import InputError
 from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import to_device
+from umup_diag.measure.users_code import calling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,12 @@ class Batches:
         source = self.subject.batches or self.corpus.batches
         for epoch in count():
             empty = True
-            for batch in source(
-                batch_size=self.batch_size, seq_len=self.seq_len, seed=self.seed + epoch
-            ):
-                empty = False
-                yield batch
+            with calling(f"--model {self.subject.name}: batches(...)"):
+                for batch in source(
+                    batch_size=self.batch_size, seq_len=self.seq_len, seed=self.seed + epoch
+                ):
+                    empty = False
+                    yield batch
             if empty:
                 raise InputError(f"--model {self.subject.name}: batches(...) gave no batch.")
 

@@ -1,11 +1,8 @@
 """Draw from any callable with autograd, and load one by its import path."""
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ from torch import Tensor
 
 from umup_diag.errors import InputError
 from umup_diag.measure.monte_carlo.estimate import MeanSquares, draw_seed
+from umup_diag.measure.users_code import calling, import_module
 from umup_diag.recording.frame import Point, describe_point
 
 OpFunction = Callable[..., Any]
@@ -70,15 +68,9 @@ class AutogradSampler:
         ]
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            try:
+            tensors = f"{len(inputs)} tensors of shape {tuple(inputs[0].shape)}"
+            with calling(f"{self.name} of {tensors} at {describe_point(point)}"):
                 output = self.function(*inputs, **point)
-            except Exception as error:
-                reason = (str(error).splitlines() or ["no message"])[0]
-                raise InputError(
-                    f"{self.name} raised {type(error).__name__} at {describe_point(point)}: "
-                    f"{reason}\nIt was called with {len(inputs)} tensors of shape "
-                    f"{tuple(inputs[0].shape)}."
-                ) from error
         if not isinstance(output, Tensor) or output.is_complex() or output.numel() == 0:
             kind = (
                 f"a {output.dtype} tensor of shape {tuple(output.shape)}"
@@ -97,7 +89,8 @@ class AutogradSampler:
         if self.gradients:
             grad_output = torch.randn(output.shape, generator=generator).to(output)
             wanted = [inputs[self.inputs.index(name)] for name in self.gradients]
-            gradients = torch.autograd.grad(output, wanted, grad_output)
+            with calling(f"the backward pass of {self.name} at {describe_point(point)}"):
+                gradients = torch.autograd.grad(output, wanted, grad_output)
             row += [float(gradient.double().square().mean()) for gradient in gradients]
         return row
 
@@ -151,15 +144,7 @@ def load_function(path: str) -> OpFunction:
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
         raise InputError(f"{path!r} is not an op: give a built-in name or pkg.mod:function.")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise InputError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error}."
-        ) from error
+    module = import_module(module_name, path)
     function = getattr(module, attribute, None)
     if not callable(function):
         raise InputError(f"{module_name!r} has no function {attribute!r}.")

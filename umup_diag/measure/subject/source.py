@@ -1,8 +1,6 @@
 """What ``--model`` names: a module, a file, an object that builds, a class, or a factory."""
 
-import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from torch import nn
 from umup_diag.errors import InputError
 from umup_diag.measure.subject.huggingface import HuggingFace, is_huggingface
 from umup_diag.measure.subject.width_argument import Build, of_width
+from umup_diag.measure.users_code import calling, import_module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,23 +75,10 @@ class Source:
 
 
 def _module(name: str) -> ModuleType:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return _file(name) if name.endswith(".py") else importlib.import_module(name)
-    except InputError:
-        raise
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise InputError(
-                f"--model {name}: there is no module {error.name!r} here or on the Python path."
-            ) from None
-        raise InputError(f"--model {name}: importing it failed: {error}") from error
-    except Exception as error:  # the user's code: anything may come out of it
-        raise InputError(
-            f"--model {name}: importing it raised {type(error).__name__}: {error}"
-        ) from error
+    if not name.endswith(".py"):
+        return import_module(name, f"--model {name}")
+    with calling(f"--model {name}: importing it"):
+        return _file(name)
 
 
 def _file(name: str) -> ModuleType:

@@ -14,6 +14,7 @@ from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.subject.default_loss import default_loss
 from umup_diag.measure.subject.source import Source
 from umup_diag.measure.subject.width_argument import Build
+from umup_diag.measure.users_code import calling
 from umup_diag.scaling import optimizers
 
 #: What a module may offer beside its model, and what each must be.
@@ -96,14 +97,8 @@ class Subject:
             InputError: if `build` raises, or returns something that is not a module or that has
                 nothing to train.
         """
-        try:
+        with calling(f"--model {self.name}: build({width})"):
             model = self.build(width)
-        except InputError:
-            raise
-        except Exception as error:  # the user's code: anything may come out of it
-            raise InputError(
-                f"--model {self.name}: build({width}) raised {type(error).__name__}: {error}"
-            ) from error
         if not isinstance(model, nn.Module):
             raise InputError(
                 f"--model {self.name}: build({width}) returned {type(model).__name__}, not an "
@@ -120,8 +115,9 @@ class Subject:
             InputError: if there is none.
         """
         source = self.batches or corpus.batches
-        for batch in source(batch_size=batch_size, seq_len=seq_len, seed=seed):
-            return batch
+        with calling(f"--model {self.name}: batches(...)"):
+            for batch in source(batch_size=batch_size, seq_len=seq_len, seed=seed):
+                return batch
         raise InputError(f"--model {self.name}: batches(...) gave no batch.")
 
     def choose_optimizer(
@@ -148,6 +144,16 @@ class Subject:
         default = self.learning_rates.get(name, optimizers.get(name).default_lr)
         return name, default if lr is None else lr
 
+    def own_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer that the subject brings.
+
+        Raises:
+            InputError: if making it raises.
+        """
+        assert self.optimizer is not None
+        with calling(f"--model {self.name}: optimizer(model)"):
+            return self.optimizer(model)
+
     def groups(
         self, model: nn.Module, *, optimizer: str, lr: float, weight_decay: float | None = None
     ) -> list[dict[str, Any]]:
@@ -169,7 +175,8 @@ class Subject:
                 raise InputError(
                     f"--weight-decay: parameter_groups(...) of {self.name} takes no weight_decay."
                 )
-            return self.parameter_groups(model, optimizer=optimizer, lr=lr, **decay)
+            with calling(f"--model {self.name}: parameter_groups(model, ...)"):
+                return self.parameter_groups(model, optimizer=optimizer, lr=lr, **decay)
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return [{"params": parameters, "lr": lr, **decay}]
 
