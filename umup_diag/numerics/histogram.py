@@ -260,7 +260,10 @@ class CodeHistogram(Counts):
 
 
 def _decibels(signal: float, noise: float) -> float:
-    return 10 * math.log10(signal / noise) if noise else math.inf
+    if not noise:
+        return math.inf
+    ratio = signal / noise
+    return -math.inf if ratio == 0 else 10 * math.log10(ratio)  # noise beyond any double
 
 
 def _root_of_mean(squares: int, count: int) -> float:

@@ -3,14 +3,16 @@
 import math
 from base64 import b85decode, b85encode
 from typing import Any
-from zlib import compress, decompress, error
+from zlib import compress, decompressobj, error
 
 import numpy as np
 
-from umup_diag.errors import InputError
-from umup_diag.numerics.counting import Counts
+from umup_diag.errors import InputError, in_a_line
+from umup_diag.numerics.counting import FULL_MANTISSA_BITS, Counts
 
 _SCHEMA = 1
+_MAX_BINS = 1 << 18  # two for each 16-bit code, and twice that
+_MAX_SQUARE_BITS = 1 << 14  # float64, squared and added up, takes 4200
 
 
 def encode(histogram: Counts) -> dict[str, Any]:
@@ -42,19 +44,32 @@ def decode(written: dict[str, Any]) -> Counts:
         if written["schema"] != _SCHEMA:
             raise InputError(f"histogram schema {written['schema']!r} is not {_SCHEMA}")
         significand, shift = written["squares"]
+        if not (4 * len(significand) <= _MAX_SQUARE_BITS and 0 <= shift <= _MAX_SQUARE_BITS):
+            raise InputError("a sum of squares beyond any tensor's")
+        if type(written["bins"]) is not int or not 0 <= written["bins"] <= _MAX_BINS:
+            raise InputError("more bins than there are codes")
         gaps = _unpack(written["codes"], "<u4", written["bins"])
+        counts = _unpack(written["counts"], "<i8", written["bins"]).astype(np.int64)
+        squares = int(significand, 16) << shift
+        numbers = [written["nan"], written["inf"], written["mantissa_bits"]]
+        if squares < 0 or any(type(each) is not int or each < 0 for each in numbers):
+            raise InputError("a count or a sum of squares that is negative or no whole number")
+        if (counts <= 0).any() or not gaps[1:].all() or int(gaps.sum(dtype=np.uint64)) >> 32:
+            raise InputError("an empty bin, or bins out of order")
+        if counts.sum(dtype=np.float64) > 2.0**62 or numbers[2] > FULL_MANTISSA_BITS:
+            raise InputError("more elements than any tensor has, or finer bins than there are")
         return Counts(
             keys=np.cumsum(gaps, dtype=np.uint32),
-            counts=_unpack(written["counts"], "<i8", written["bins"]).astype(np.int64),
-            squares=int(significand, 16) << shift,
+            counts=counts,
+            squares=squares,
             absmax=_nan_if_none(written["absmax"]),
             smallest_nonzero=_nan_if_none(written["smallest_nonzero"]),
             nan_count=int(written["nan"]),
             inf_count=int(written["inf"]),
             mantissa_bits=int(written["mantissa_bits"]),
         )
-    except (KeyError, TypeError, ValueError, error) as problem:
-        raise InputError(f"not a histogram as to_json writes it: {problem}") from problem
+    except (KeyError, TypeError, ValueError, OverflowError, error) as problem:
+        raise InputError(f"not a histogram as to_json writes it: {in_a_line(problem)}") from problem
 
 
 def _pack(numbers: np.ndarray[Any, Any]) -> str:
@@ -63,7 +78,9 @@ def _pack(numbers: np.ndarray[Any, Any]) -> str:
 
 
 def _unpack(text: str, dtype: str, length: int) -> np.ndarray[Any, Any]:
-    by_weight = np.frombuffer(decompress(b85decode(text)), dtype=np.uint8)
+    wanted = np.dtype(dtype).itemsize * length
+    raw = decompressobj().decompress(b85decode(text), wanted + 1)  # no more, whatever is in there
+    by_weight = np.frombuffer(raw, dtype=np.uint8)
     return (
         np.ascontiguousarray(by_weight.reshape(np.dtype(dtype).itemsize, length).T)
         .view(dtype)

@@ -92,9 +92,9 @@ def plan_casts(modules: Iterable[str], recipe: str | Path | Recipe) -> dict[str,
             user's own recipe that matches no module.
     """
     names = list(modules)
+    own = find(recipe) if isinstance(recipe, str | Path) else recipe
     if isinstance(recipe, str) and not recipe.endswith(".toml"):
-        return _plan(names, _ready(recipe))
-    own = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+        return _plan(names, own)
     for pattern, kind in own:
         if kind not in OPERANDS:
             raise InputError(f"unknown kind {kind!r} in a recipe: one of {', '.join(OPERANDS)}")
@@ -105,6 +105,17 @@ def plan_casts(modules: Iterable[str], recipe: str | Path | Recipe) -> dict[str,
                 + (f"; the nearest is {near[0]!r}" if near else "")
             )
     return _plan(names, own)
+
+
+def find(recipe: str | Path) -> Recipe:
+    """A ready recipe by its name, or one of a TOML file.
+
+    Raises:
+        InputError: if there is none, or the file cannot be read.
+    """
+    if isinstance(recipe, str) and not recipe.endswith(".toml"):
+        return _ready(recipe)
+    return load_recipe(recipe)
 
 
 def load_recipe(path: str | Path) -> Recipe:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, in_a_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Document:
             line = at.group(1) if at and at.group(1) else str(len(self.text.splitlines()) or 1)
             reason = str(error).split(" (at ")[0]
             raise InputError(f"{self.path}:{line}: this is not TOML: {reason}.") from None
+        except RecursionError:
+            raise InputError(f"{self.path}:1: it is nested deeper than any plan.") from None
+        except ValueError as error:  # a number of thousands of digits, a date that is none
+            reason = in_a_line(error, at_most=100)
+            raise InputError(f"{self.path}:1: a value in it cannot be read: {reason}.") from None
 
     def line(self, key: str, *, table: str = "", index: int = 0) -> int:
         """Line of a key: in the table of that name, and in the index-th if there are several."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from umup_diag.errors import InputError
 from umup_diag.plans.document import Document
 
+MAX_BYTES = 1 << 20  #: of a plan, or a pyproject.toml
 FOLDER = Path("checks")  #: where plans stand when nothing else is said
 
 
@@ -44,6 +45,8 @@ def read(path: Path) -> Document:
         InputError: if it cannot be read, or is no text.
     """
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}:1: this is longer than any plan, {MAX_BYTES} bytes at most.")
         return Document(path, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the plan {path}: {error.strerror}.") from None

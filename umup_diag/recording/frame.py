@@ -79,8 +79,10 @@ class Frame:
         """
         wiring = written.get("wiring")
         return cls(
-            point={str(axis): value for axis, value in written["point"].items()},
-            step=written["step"],
+            point={
+                str(axis): strict_json.number(value) for axis, value in written["point"].items()
+            },
+            step=None if written["step"] is None else strict_json.whole(written["step"]),
             losses=tuple(map(strict_json.number, written.get("losses", ()))),
             records=records,
             wiring=None if wiring is None else Wiring.decode(wiring),

@@ -1,6 +1,5 @@
 """Frames on disk, appended a whole run or a whole step at a time."""
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
@@ -8,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from umup_diag import strict_json
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, in_a_line
+from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording.frame import Frame
 from umup_diag.recording.tensor_record import TensorRecord
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 2
+_UNPACKED_BYTES, _UNPACKED_RATIO = 1 << 25, 10
+"""Histograms of a recorded run unpack to three or four times their length in the file."""
 _EARLIER = 1  # of version 0.1: one schema number for four formats
 
 
@@ -147,17 +149,20 @@ class Recording:
         """
         try:
             return cls._parse(path, text, is_kept)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+            *(OverflowError, RecursionError),
+        ) as error:
             reason = f"{type(error).__name__}: {str(error)[:100]}"
             raise InputError(f"{path} is not a recording of umup-diag ({reason}).") from None
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{path}: {in_a_line(error, at_most=400)}") from None
 
     @classmethod
     def _parse(cls, path: Path, text: str, is_kept: Callable[[Frame], bool]) -> tuple[Self, int]:
         """As `parse`, with any error that the text may cause."""
         lines = text.splitlines(keepends=True)
-        header = json.loads(lines[0]) if lines else {}
+        header = strict_json.loads(lines[0]) if lines else {}
         schema = header.get("schema")
         if schema == _EARLIER:
             raise InputError(
@@ -173,6 +178,7 @@ class Recording:
             notes=[(str(kind), str(text)) for kind, text in header["notes"]],
             path=path,
         )
+        unpacked, allowance = 0, _UNPACKED_BYTES + _UNPACKED_RATIO * len(text)
         records: list[TensorRecord] = []
         together: list[Frame] = []
         read = whole = len(lines[0].encode())
@@ -180,9 +186,12 @@ class Recording:
             read += len(line.encode())
             if not line.endswith("\n"):
                 break
-            written = json.loads(line)
+            written = strict_json.loads(line)
             if "frame" not in written:
                 records.append(TensorRecord.decode(written))
+                unpacked += _unpacked_bytes(records[-1])
+                if unpacked > allowance:
+                    raise ValueError("its histograms unpack to far more than was ever recorded")
                 continue
             together.append(Frame.decode(written["frame"], tuple(records)))
             records = []
@@ -294,3 +303,11 @@ class Recording:
         """In a notebook: what was recorded, and the table."""
         head = f"<p><b>recording of umup-diag {escape(self.command)}</b>: {len(self.frames)} frames"
         return f"{head}</p>" + self.frame().to_html(max_rows=40, show_dimensions=True)
+
+
+def _unpacked_bytes(record: TensorRecord) -> int:
+    """What the histograms of a record take in memory."""
+    casts = record.blocks.values()
+    every = (record.statistics, *(h for cast in casts for h in (cast.scaled, cast.scales)))
+    found = [each for each in every if isinstance(each, CodeHistogram)]
+    return sum(each.keys.nbytes + each.counts.nbytes for each in found)

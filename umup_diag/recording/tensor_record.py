@@ -151,15 +151,19 @@ class TensorRecord:
         """
         fans = None
         if "fan_out" in written:
-            fans = Fans(fan_in=written["fan_in"], fan_out=written["fan_out"])
-        kind = str(written["kind"])
+            fan_in = written["fan_in"]  # a vector has none
+            fans = Fans(
+                fan_in=None if fan_in is None else strict_json.whole(fan_in),
+                fan_out=strict_json.whole(written["fan_out"]),
+            )
+        kind, head_dim = str(written["kind"]), written.get("head_dim")
         return cls(
             tensor=str(written["tensor"]),
             kind=Kind(kind) if kind in set(Kind) else kind,
             statistics=_statistics(written),
-            order=int(written["order"]),
+            order=strict_json.whole(written["order"]),
             fans=fans,
-            head_dim=written.get("head_dim"),
+            head_dim=None if head_dim is None else strict_json.whole(head_dim),
             blocks={
                 name: BlockCast.decode(cast) for name, cast in written.get("blocks", {}).items()
             },
@@ -168,11 +172,15 @@ class TensorRecord:
 
 def _statistics(written: Mapping[str, Any]) -> CodeHistogram | Moments | Value:
     if "value" in written:
-        return Value(value=strict_json.number(written["value"]), count=int(written["count"]))
+        return Value(
+            value=strict_json.number(written["value"]), count=strict_json.whole(written["count"])
+        )
     if "histogram" in written:
         return CodeHistogram.from_json(written["histogram"])
     moments: dict[str, Any] = dict(written["moments"])
     for name in ("rms", "absmax", "relative_error"):
         if name in moments:
             moments[name] = strict_json.number(moments[name])
+    for name in ("count", "nonfinite_count"):
+        strict_json.whole(moments.get(name, 0))
     return Moments(**moments)

@@ -30,13 +30,12 @@ def import_path(text: str) -> None:
         )
     if not module or (colon and not attribute):
         raise ValueError("write pkg.mod or pkg.mod:attribute, a module that offers build(width).")
-    if Path(module).suffix == ".py" or Path(f"{module}.py").is_file():
-        stem = Path(module).with_suffix("") if module.endswith(".py") else Path(module)
-        dotted = ".".join(part for part in stem.parts if part not in (".", os.sep))
-        if "/" in module or module.endswith(".py"):
-            raise ValueError(
-                f"this is a file; give it as it is imported: {dotted}{colon}{attribute}"
-            )
+    if module.endswith(".py"):
+        if not Path(module).is_file():
+            raise ValueError(f"there is no file {module}.")
+        return
+    if "/" in module and Path(f"{module}.py").is_file():
+        raise ValueError(f"this is a file; name it whole: {module}.py{colon}{attribute}")
     if not all(part.isidentifier() for part in module.split(".")):
         raise ValueError(
             "this is no import path such as pkg.mod.\nNothing is loaded from a hub or a folder: "

@@ -179,7 +179,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
     refuse(tmp_path, "holds no checkpoint")
     refuse(tmp_path / "gone", "No such file")
     (tmp_path / "text.txt").write_text("hello")
-    refuse(tmp_path / "text.txt", "ends in none of")
+    refuse(tmp_path / "text.txt", "no checkpoint that can be read here")
     loop = tmp_path / "loop.safetensors"
     loop.symlink_to(loop)
     refuse(loop, "symbolic links")
@@ -269,7 +269,7 @@ def test_metadata_whose_dtype_is_none(tmp_path: Path) -> None:
     metadata = pickle.loads((folder / ".metadata").read_bytes())
     metadata.state_dict_metadata["w"].properties.dtype = (1, 2)
     (folder / ".metadata").write_bytes(pickle.dumps(metadata))
-    refuse(folder, "has the dtype")
+    refuse(folder, "has a tuple for a dtype")
 
 
 def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path) -> None:
@@ -293,3 +293,73 @@ def test_bytes_as_a_file() -> None:
         assert file.read() == b""
         with pytest.raises(OSError, match="cannot seek"):
             file.seek(-200, io.SEEK_END)
+
+
+def test_a_header_with_more_dimensions_than_torch_has(tmp_path: Path) -> None:
+    many = [2**62] * 400_000
+    (tmp_path / "x.safetensors").write_bytes(_header(_one(shape=many), b"x" * 8))
+    refuse(tmp_path / "x.safetensors", "has 400000 dimensions, more than torch can")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 5000])
+def test_names_that_no_text_can_hold(tmp_path: Path, name: str) -> None:
+    entry = {name: {"dtype": "U8", "shape": [2, 4], "data_offsets": [0, 8]}}
+    (tmp_path / "x.safetensors").write_bytes(_header(entry, b"x" * 8))
+    refuse(tmp_path / "x.safetensors", "whose name no text can hold")
+    index = json.dumps({"weight_map": {"a.weight": name}})
+    (tmp_path / "folder").mkdir()
+    refuse(_index(tmp_path / "folder", index), "outside its folder")
+
+
+#: A tuple of itself twice, 60 times over: 2^60 leaves for whoever visits each.
+_SHARED = b"K\x00" + b"2\x86" * 60
+
+
+def test_metadata_with_a_key_of_endless_parts(tmp_path: Path) -> None:
+    for number, raw in enumerate(
+        (
+            b"\x80\x04}" + _SHARED + b"K\x00s.",
+            b"\x80\x04}(" + _SHARED + b"K\x00u.",
+            b"\x80\x04(" + _SHARED + b"K\x00d.",
+            b"\x80\x04\x8f(" + _SHARED + b"\x90.",
+            b"\x80\x04(" + _SHARED + b"\x91.",
+            b"\x80\x04ccollections\nOrderedDict\n]" + _SHARED + b"K\x00\x86a\x85R.",
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / ".metadata").write_bytes(raw)
+        with pytest.raises(InputError):
+            read(folder)
+
+
+def test_metadata_whose_values_have_endless_parts(tmp_path: Path) -> None:
+    folder = SAVERS["distributed"](tmp_path, {"w": torch.ones(2, 2)})
+    endless: Any = 0
+    for _ in range(60):
+        endless = (endless, endless)
+    whole = (folder / ".metadata").read_bytes()
+    for name in ("dtype", "size", "chunks", "offset", "transform_descriptors"):
+        metadata = pickle.loads(whole)
+        tensor, stored = metadata.state_dict_metadata["w"], [*metadata.storage_data.values()][-1]
+        owner = next(each for each in (stored, tensor.properties, tensor) if hasattr(each, name))
+        setattr(owner, name, endless)
+        (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+        with pytest.raises(InputError) as caught:
+            read(folder)
+        assert str(caught.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_of_torch_with_a_key_of_endless_parts(tmp_path: Path, is_zip: bool) -> None:
+    file = tmp_path / "x.pt"
+    torch.save({"w": torch.ones(2, 2)}, file, _use_new_zipfile_serialization=is_zip)
+    read(file)
+    endless = b"\x80\x02}" + _SHARED + b"K\x00s."
+    if is_zip:
+        _rezipped(file, **{"data.pkl": endless})
+    else:
+        raw = file.read_bytes()
+        begin = [at for at in range(len(raw)) if raw.startswith(b"\x80\x02", at)][3]
+        file.write_bytes(raw[:begin] + endless)
+    refuse(file, "has a key that is not plain")

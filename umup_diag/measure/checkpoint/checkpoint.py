@@ -17,6 +17,7 @@ _OPTIMIZER_PARTS = re.compile(
     r"(optim|optimizer|optimizers|scheduler|schedulers|lr_scheduler|lr_schedulers)"
     r"(_state|_states|_state_dict)?",
 )
+MAX_DIMENSIONS = 64  #: of a tensor of torch's
 _OPTIMIZER_STATE = frozenset({"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"})
 _SCALE = re.compile(r"(?P<owner>.*?)_scales?(_inv|_2)?")
 _STEP = re.compile(r"(?<![a-z])(?:global_?step|step|iter|iteration)[-_=]?(\d+)", re.IGNORECASE)

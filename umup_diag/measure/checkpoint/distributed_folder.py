@@ -18,12 +18,19 @@ import torch
 from torch import Tensor
 from torch.distributed.checkpoint import filesystem, metadata
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, short
 from umup_diag.measure.checkpoint import regular_file, torch_file
-from umup_diag.measure.checkpoint.checkpoint import StoredTensor
+from umup_diag.measure.checkpoint.checkpoint import MAX_DIMENSIONS, StoredTensor
+from umup_diag.measure.checkpoint.plain_pickle import PlainUnpickler
 
 METADATA = ".metadata"
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
+
+
+def _new_dict() -> dict[Any, Any]:
+    """An OrderedDict, which pickles as an empty one that is filled; items given are refused."""
+    return {}
+
 
 _CLASSES: Mapping[tuple[str, str], Any] = {
     (found.__module__, found.__qualname__): found
@@ -41,7 +48,7 @@ _CLASSES: Mapping[tuple[str, str], Any] = {
 } | {
     ("torch", "Size"): torch.Size,
     ("torch.serialization", "_get_layout"): torch.serialization._get_layout,
-    ("collections", "OrderedDict"): dict,
+    ("collections", "OrderedDict"): _new_dict,
     # The folder in which it was saved; nothing is opened by it.
     ("pathlib", "PosixPath"): PurePosixPath,
     ("pathlib", "WindowsPath"): PurePosixPath,
@@ -50,11 +57,15 @@ _CLASSES: Mapping[tuple[str, str], Any] = {
 }
 
 
-class _DataOnly(pickle._Unpickler):
-    """Unpickles the format's own classes and refuses all others.
+class _DataOnly(PlainUnpickler):
+    """Unpickles the format's own classes and refuses all others."""
 
-    In Python on purpose: the one in C reserves whatever memory a damaged file asks for.
-    """
+    def is_plain(self, key: Any) -> bool:
+        """Also where a piece lies: its name and offset."""
+        if type(key) is metadata.MetadataIndex:
+            offset = key.offset if key.offset is None else tuple(key.offset)
+            return all(map(super().is_plain, (key.fqn, offset, key.index)))
+        return super().is_plain(key)
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
@@ -105,7 +116,7 @@ def _metadata(path: Path) -> metadata.Metadata:
 def _tensors(folder: Path, listed: metadata.Metadata) -> Iterator[StoredTensor]:
     shards: dict[str, list[tuple[metadata.MetadataIndex, Any]]] = {}
     for index, info in dict(listed.storage_data).items():
-        shards.setdefault(str(index.fqn), []).append((index, info))
+        shards.setdefault(index.fqn, []).append((index, info))
     for name, about in dict(listed.state_dict_metadata).items():
         if not isinstance(about, metadata.TensorStorageMetadata):
             continue
@@ -117,10 +128,10 @@ def _tensors(folder: Path, listed: metadata.Metadata) -> Iterator[StoredTensor]:
         ]
         held = sum(prod(shard.shape) for shard in found)
         if held != prod(shape) or len(found) != len(pieces):
-            raise _broken(folder, f"tensor {name!r} has {held} of its {prod(shape)} elements")
+            raise _broken(folder, f"tensor {short(name)} has {held} of its {prod(shape)} elements")
         dtype = about.properties.dtype
         if not isinstance(dtype, torch.dtype):
-            raise _broken(folder, f"tensor {name!r} has the dtype {str(dtype)[:40]!r}")
+            raise _broken(folder, f"tensor {short(name)} has a {type(dtype).__name__} for a dtype")
         yield StoredTensor(
             name=name, dtype=dtype, shape=shape, parts=partial(_parts, tuple(found), dtype)
         )
@@ -129,23 +140,24 @@ def _tensors(folder: Path, listed: metadata.Metadata) -> Iterator[StoredTensor]:
 def _shard(folder: Path, name: str, info: Any, shape: tuple[int, ...]) -> _Shard:
     relative = PurePosixPath(info.relative_path)
     if relative.is_absolute() or ".." in relative.parts:
-        raise _broken(folder, f"tensor {name!r} points outside the folder, to {relative}")
+        raise _broken(folder, f"tensor {short(name)} points outside the folder, to {relative}")
     if getattr(info, "transform_descriptors", None):
         raise InputError(
-            f"{folder}: tensor {name!r} was saved compressed or encrypted "
-            f"({', '.join(map(str, info.transform_descriptors))}).\nSave it without."
+            f"{folder}: tensor {short(name)} was saved compressed or encrypted.\nSave it without."
         )
     file = folder / relative
     offset, length = _sizes((info.offset, info.length))
     if offset + length > regular_file.size(file):
-        raise _broken(folder, f"{relative} ends before tensor {name!r} does")
+        raise _broken(folder, f"{relative} ends before tensor {short(name)} does")
     return _Shard(file, offset, length, shape)
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
     sizes = tuple(value)
+    if len(sizes) > MAX_DIMENSIONS:
+        raise ValueError(f"{len(sizes)} dimensions, and torch has {MAX_DIMENSIONS} at most")
     if not all(type(size) is int and 0 <= size < 2**63 for size in sizes):
-        raise ValueError(f"{str(sizes)[:60]} are no sizes")
+        raise ValueError("a size that is no size")
     return sizes
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, short
 from umup_diag.measure.checkpoint import (
     distributed_folder,
     regular_file,
@@ -12,10 +12,9 @@ from umup_diag.measure.checkpoint import (
     torch_file,
 )
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint, StoredTensor
+from umup_diag.measure.checkpoint.endings import INDEX, SAFETENSORS, TORCH, what_it_is
 
-_INDEX = ".index.json"
-_SAFETENSORS = (".safetensors",)
-_TORCH = (".pt", ".pth", ".bin", ".ckpt")
+_MAX_NAME = 4096
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -34,21 +33,26 @@ def open_checkpoint(path: Path) -> Checkpoint:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     tensors = _folder(path) if is_folder else _file(path)
+    for tensor in tensors:
+        if not _is_name(tensor.name):
+            raise InputError(
+                f"{path} has a tensor whose name no text can hold: {tensor.name[:40]!r}."
+            )
     return Checkpoint(path=path, tensors=tensors)
 
 
 def _file(path: Path) -> tuple[StoredTensor, ...]:
-    if path.name.endswith(_INDEX):
+    if path.name.endswith(INDEX):
         return _indexed(path)
-    if path.suffix in _SAFETENSORS:
+    if path.suffix in SAFETENSORS:
         return safetensors_file.read(path)
-    if path.suffix in _TORCH:
+    if path.suffix in TORCH:
         return torch_file.read(path)
     regular_file.size(path)
-    raise InputError(
-        f"{path}: its name ends in none of {', '.join((*_SAFETENSORS, *_TORCH))}; "
-        "rename it to what it is."
-    )
+    try:
+        raise InputError(what_it_is(path))
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _folder(path: Path) -> tuple[StoredTensor, ...]:
@@ -58,23 +62,23 @@ def _folder(path: Path) -> tuple[StoredTensor, ...]:
         raise _unreadable(path, error) from None
     if distributed_folder.METADATA in names:
         return distributed_folder.read(path)
-    indices = [name for name in names if name.endswith(_INDEX)]
+    indices = [name for name in names if name.endswith(INDEX)]
     if indices:
         return _indexed(path / _only(path, indices))
-    if files := [name for name in names if name.endswith(_SAFETENSORS)]:
+    if files := [name for name in names if name.endswith(SAFETENSORS)]:
         return _all(path, files)
-    if files := [name for name in names if name.endswith(_TORCH)]:
+    if files := [name for name in names if name.endswith(TORCH)]:
         return torch_file.read(path / _only(path, files))
     raise InputError(
-        f"{path} holds no checkpoint: no .metadata, *{_INDEX}, *.safetensors or "
-        f"{', '.join('*' + ending for ending in _TORCH)}, and no recording.jsonl."
+        f"{path} holds no checkpoint: no .metadata, *{INDEX}, *.safetensors or "
+        f"{', '.join('*' + ending for ending in TORCH)}, and no recording.jsonl."
     )
 
 
 def _only(path: Path, names: list[str]) -> str:
     """The one of that kind; of two indices, the one of safetensors."""
     if len(names) > 1:
-        names = [name for name in names if name.endswith(".safetensors" + _INDEX)] or names
+        names = [name for name in names if name.endswith(".safetensors" + INDEX)] or names
     if len(names) > 1:
         raise InputError(f"{path} has {', '.join(names[:4])}; name the one to look at.")
     return names[0]
@@ -86,8 +90,8 @@ def _all(folder: Path, names: list[str]) -> tuple[StoredTensor, ...]:
         for tensor in safetensors_file.read(folder / name):
             if tensor.name in found:
                 raise InputError(
-                    f"{folder}: tensor {tensor.name!r} is in two files, one of them {name}, and no "
-                    f"*{_INDEX} tells which counts.\nName the file to look at."
+                    f"{folder}: tensor {short(tensor.name)} is in two files, one of them {name}, "
+                    f"and no *{INDEX} tells which counts.\nName the file to look at."
                 )
             found[tensor.name] = tensor
     return tuple(found.values())
@@ -99,16 +103,16 @@ def _indexed(path: Path) -> tuple[StoredTensor, ...]:
     shards: dict[str, dict[str, StoredTensor]] = {}
     for shard in dict.fromkeys(placed.values()):
         relative = PurePosixPath(shard)
-        if relative.is_absolute() or ".." in relative.parts or "\0" in shard:
-            raise InputError(f"{path} points outside its folder, to {shard!r}.")
+        if relative.is_absolute() or ".." in relative.parts or not _is_name(shard):
+            raise InputError(f"{path} points outside its folder, to {short(shard)}.")
         file = path.parent / relative
-        read = safetensors_file.read if file.suffix in _SAFETENSORS else torch_file.read
+        read = safetensors_file.read if file.suffix in SAFETENSORS else torch_file.read
         shards[shard] = {tensor.name: tensor for tensor in read(file)}
     found = []
     for name, shard in placed.items():
         if name not in shards[shard]:
             raise InputError(
-                f"{path} puts tensor {name!r} in {shard}, which does not have it.\n"
+                f"{path} puts tensor {short(name)} in {short(shard)}, which does not have it.\n"
                 "Index and shards are not from the same save."
             )
         found.append(shards[shard][name])
@@ -125,6 +129,13 @@ def _weight_map(path: Path) -> dict[str, str]:
     if not isinstance(placed, dict) or not placed or not all(map(_is_text, placed.values())):
         raise InputError(f"{path} is not an index: it has no weight_map from tensors to files.")
     return placed
+
+
+def _is_name(text: Any) -> bool:
+    """Whether it can be written as UTF-8 and is of a size that somebody would choose."""
+    if not isinstance(text, str) or len(text) > _MAX_NAME or "\0" in text:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_text(value: Any) -> bool:

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, short
 from umup_diag.measure.checkpoint import regular_file
-from umup_diag.measure.checkpoint.checkpoint import StoredTensor
+from umup_diag.measure.checkpoint.checkpoint import MAX_DIMENSIONS, StoredTensor
 
 _LENGTH_BYTES = 8
-_MAX_HEADER = 100_000_000  # the format's own limit
+_MAX_HEADER = 1 << 25  # names of 200 000 tensors; the format itself allows three times as much
 _METADATA = "__metadata__"
 
 #: Name in the header → bits of an element, and what torch calls it.
@@ -74,12 +74,11 @@ def read(path: Path) -> tuple[StoredTensor, ...]:
     for entry in entries:
         if entry.begin != at:
             problem = "overlaps the one before it" if entry.begin < at else "leaves a hole before"
-            raise _broken(path, f"tensor {entry.name!r} {problem}")
+            raise _broken(path, f"tensor {short(entry.name)} {problem}")
         at = entry.end
     held = raw.numel() - start
     if at != held:
-        short = f"its header promises {at} bytes of tensors, and it has {held}"
-        raise _broken(path, short)
+        raise _broken(path, f"its header promises {at} bytes of tensors, and it has {held}")
     return tuple(
         StoredTensor(
             name=entry.name,
@@ -125,27 +124,29 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{twice!r} is there twice")
+        raise ValueError(f"{short(twice)} is there twice")
     return found
 
 
 def _entry(path: Path, name: str, fields: Any) -> _Entry:
-    where = f"tensor {name!r}"
+    where = f"tensor {short(name)}"
     if not isinstance(fields, dict) or not {"dtype", "shape", "data_offsets"} <= fields.keys():
         raise _broken(path, f"{where} lacks a dtype, a shape or data_offsets")
     shape, offsets, dtype = fields["shape"], fields["data_offsets"], fields["dtype"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise _broken(path, f"{where} has the unknown dtype {dtype!r}")
+        raise _broken(path, f"{where} has the unknown dtype {short(dtype)}")
+    if isinstance(shape, list) and len(shape) > MAX_DIMENSIONS:
+        raise _broken(path, f"{where} has {len(shape)} dimensions, more than torch can")
     if not _are_sizes(shape):
-        raise _broken(path, f"{where} has the shape {_short(shape)}")
+        raise _broken(path, f"{where} has the shape {short(shape)}")
     if not _are_sizes(offsets) or len(offsets) != 2:
-        raise _broken(path, f"{where} has the offsets {_short(offsets)}")
+        raise _broken(path, f"{where} has the offsets {short(offsets)}")
     bits, torch_dtype = _DTYPES[dtype]
     begin, end = offsets
     if prod(shape) * bits != 8 * (end - begin):
         raise _broken(
             path,
-            f"{where} of {dtype} and shape {_short(shape)} does not fill its {end - begin} bytes",
+            f"{where} of {dtype} and shape {short(shape)} does not fill its {end - begin} bytes",
         )
     return _Entry(name, torch_dtype, tuple(shape), begin, end)
 
@@ -154,11 +155,6 @@ def _are_sizes(value: Any) -> bool:
     return isinstance(value, list) and all(
         type(item) is int and 0 <= item < 2**63 for item in value
     )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _first_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Files of ``torch.save``: mapped, and read without ever running what is in them."""
 
+import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,14 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from umup_diag.errors import InputError
+from umup_diag.errors import InputError, short
 from umup_diag.measure.checkpoint import regular_file
 from umup_diag.measure.checkpoint.checkpoint import StoredTensor
+from umup_diag.measure.checkpoint.plain_pickle import NotPlainError, rehearse
 
 _FORBIDDEN = re.compile(r"GLOBAL (\S+)|(?:call|class|type|instance of)[^\w]+([\w.]+\.[\w.]+)")
 _MAX_DEPTH = 64
+_LEGACY_PICKLES = 5  # of torch before 1.6: magic number, version, system, content, keys of storages
 
 
 def read(path: Path) -> tuple[StoredTensor, ...]:
@@ -29,6 +32,7 @@ def read(path: Path) -> tuple[StoredTensor, ...]:
     if is_zip:
         with path.open("rb") as file:
             check_archive(file, str(path))
+    _rehearse(path, is_zip=is_zip)
     content = load(path, str(path), mmap=is_zip, map_location="cpu")
     found: dict[str, Tensor] = {}
     _flatten(content, (), found, set(), path)
@@ -61,6 +65,28 @@ def load(source: Path | IO[bytes], where: str, **how: Any) -> Any:
         raise InputError(f"{where} asks for more memory than there is; it is damaged.") from None
     except Exception as error:  # a damaged or hostile file may raise anything at all
         raise InputError(f"cannot read {where}: {_reason(error)}") from None
+
+
+def _rehearse(path: Path, *, is_zip: bool) -> None:
+    """Refuse pickles whose loading might take for ever; other damage is torch's to find.
+
+    Raises:
+        InputError: if one has a key that is not plain.
+    """
+    try:
+        with path.open("rb") as file:
+            if not is_zip:
+                for _ in range(_LEGACY_PICKLES):
+                    rehearse(file)
+                return
+            with zipfile.ZipFile(file) as archive:
+                for member in archive.infolist():
+                    if member.filename.endswith("data.pkl"):
+                        rehearse(io.BytesIO(archive.read(member)))
+    except NotPlainError as error:
+        raise InputError(f"cannot read {path}: {error}.") from None
+    except Exception:  # it is damaged: torch says how
+        return
 
 
 def check_archive(file: IO[bytes], where: str) -> None:
@@ -128,7 +154,7 @@ def _flatten(
     if isinstance(value, Tensor):
         name = ".".join(at) or "tensor"
         if name in found:
-            raise InputError(f"{path} names the tensor {name!r} twice.")
+            raise InputError(f"{path} names the tensor {short(name)} twice.")
         found[name] = value
         return
     if not isinstance(value, Mapping | list | tuple) or id(value) in seen:
@@ -144,10 +170,12 @@ def _flatten(
 def _check_extent(name: str, tensor: Tensor, path: Path, held: int) -> None:
     """Refuse a tensor that claims more than the file has; torch may have made room for it."""
     if tensor.layout is not torch.strided or tensor.is_meta:
-        raise InputError(f"{path}: tensor {name!r} is not dense ({tensor.layout}).")
+        raise InputError(f"{path}: tensor {short(name)} is not dense ({tensor.layout}).")
     claimed = max(tensor.untyped_storage().nbytes(), _distinct(tensor).nbytes)
     if claimed > held:
-        raise _truncated(str(path), f"tensor {name!r} claims {claimed} bytes, the file has {held}")
+        raise _truncated(
+            str(path), f"tensor {short(name)} claims {claimed} bytes, the file has {held}"
+        )
 
 
 def _distinct(tensor: Tensor) -> Tensor:

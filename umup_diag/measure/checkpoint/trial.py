@@ -15,6 +15,7 @@ from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
+from umup_diag.measure.users_code import calling
 from umup_diag.recording import Frame
 
 
@@ -47,7 +48,9 @@ class Trial:
         recorder = Recorder(model)
         with recorder.step(MATMUL_KINDS):
             for batch in self.batches.take(self.count, self.device):
-                scalar_loss(self.subject, model, batch).backward()
+                loss = scalar_loss(self.subject, model, batch)
+                with calling("the backward pass"):
+                    loss.backward()
         return Frame(step=step, records=matmul_operands(recorder))
 
 
