@@ -8,7 +8,7 @@ import umup_diag
 PACKAGE = Path(umup_diag.__file__).parent
 #: From the bottom to the top; a room may import itself and those before it.
 ROOMS = (
-    ("umup_diag.errors", "umup_diag.strict_json"),
+    ("umup_diag.errors", "umup_diag.strict_json", "umup_diag.settings.nearest"),
     ("umup_diag.numerics", "umup_diag.scaling"),
     ("umup_diag.settings",),
     ("umup_diag.recording",),

@@ -307,6 +307,7 @@ class Recording:
 
 def _unpacked_bytes(record: TensorRecord) -> int:
     """What the histograms of a record take in memory."""
-    every = (record.statistics, *(cast.scaled for cast in record.blocks.values()))
+    casts = record.blocks.values()
+    every = (record.statistics, *(h for cast in casts for h in (cast.scaled, cast.scales)))
     found = [each for each in every if isinstance(each, CodeHistogram)]
     return sum(each.keys.nbytes + each.counts.nbytes for each in found)
