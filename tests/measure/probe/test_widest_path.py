@@ -9,16 +9,23 @@ from umup_diag.measure.probe.widest_path import widest_paths
 BATCH, WIDTH, CODE, OUT = 3, 32, 4, 5
 
 
+class HomeMade(nn.Linear):
+    """Several operators, which all give as few elements as the readout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight) * 0.5 + self.bias
+
+
 class Net(nn.Module):
     """A trunk with a router, a gate, a code on the way, and a readout with a temperature."""
 
-    def __init__(self, *, skips: bool) -> None:
+    def __init__(self, *, skips: bool, readout: type[nn.Linear] = nn.Linear) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.encode, self.decode = nn.Linear(WIDTH, CODE), nn.Linear(CODE, WIDTH)
         self.router = nn.Linear(WIDTH, 2)
         self.scale = nn.Parameter(torch.ones(()))
-        self.head = nn.Linear(WIDTH, OUT)
+        self.head = readout(WIDTH, OUT)
         self.temperature = nn.Parameter(torch.ones(()))
         self.skips = skips
 
@@ -32,17 +39,18 @@ class Net(nn.Module):
 
 
 def paths(model: nn.Module, x: Tensor) -> dict[str, int]:
-    outs: list[Tensor] = []
+    ends: list[tuple[Tensor, Tensor]] = []
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            module.register_forward_hook(lambda _, __, out: outs.append(out))
+            module.register_forward_hook(lambda _, args, out: ends.append((args[0], out)))
     loss = model(x).square().mean()
-    return widest_paths(loss, outs, {p: name for name, p in model.named_parameters()})
+    return widest_paths(loss, ends, {p: name for name, p in model.named_parameters()})
 
 
+@pytest.mark.parametrize("readout", [nn.Linear, HomeMade])
 @pytest.mark.parametrize("skips", [True, False])
-def test_each_place_by_hand(skips: bool) -> None:
-    found = paths(Net(skips=skips), torch.randn(BATCH, WIDTH))
+def test_each_place_by_hand(skips: bool, readout: type[nn.Linear]) -> None:
+    found = paths(Net(skips=skips, readout=readout), torch.randn(BATCH, WIDTH))
     trunk = BATCH * WIDTH if skips else BATCH * CODE
     assert found["first.weight"] == trunk, "a code narrows it, unless something goes around"
     assert found["first.bias"] == min(trunk, WIDTH)

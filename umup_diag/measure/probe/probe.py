@@ -129,8 +129,8 @@ class Probe:
                 for name, constant in constants.items():
                     self._add(name, kind, constant)
             names = {named.parameter: named.name for named in self.tensors}
-            outs = [call.out for calls in self._calls.values() for call in calls]
-            for name, elements in widest_paths(loss, outs, names).items():
+            uses = [(call.given, call.out) for calls in self._calls.values() for call in calls]
+            for name, elements in widest_paths(loss, uses, names).items():
                 self._add(name, Kind.WIDEST_PATH, elements)
         for name, kept in self._logits.items():
             self._counts[name] = sum(x.numel() for x in kept)

@@ -17,31 +17,52 @@ _LEAF = "torch::autograd::AccumulateGrad"
 
 
 def widest_paths(
-    loss: Tensor, outs: Iterable[Tensor], names: Mapping[nn.Parameter, str]
+    loss: Tensor,
+    layers: Iterable[tuple[Tensor | None, Tensor]],
+    names: Mapping[nn.Parameter, str],
 ) -> dict[str, int]:
     """Parameter → the number of elements at the narrowest place of its widest way.
 
-    A way ends at a readout, which is a layer after which no other comes: what is behind it grows in
-    no model. A parameter that no layer follows has no way.
+    A way ends where it enters a readout, a layer after which no other comes: what is inside and
+    behind it grows in no model. A parameter that no layer follows has no way.
 
     Args:
         loss: at the end of the graph.
-        outs: outputs of the layers.
+        layers: (input, output) of each call of a layer.
         names: parameter → name.
     """
     nodes, after = _from_the_end(loss.grad_fn)
-    layers = {out.grad_fn for out in outs}
-    widths: dict[Node, float] = {}  # of those after which a layer comes
+    given = {out.grad_fn: None if x is None else x.grad_fn for x, out in layers}
+    leads: set[Node] = set()  # after which a layer comes
     for node in nodes:
-        ahead = [inf if each in layers else 0.0 for each in after[node] if each not in widths]
-        ahead += [widths[each] for each in after[node] if each in widths]
-        if any(ahead):
-            widths[node] = min(_elements(node), max(ahead))
+        if any(each in given or each in leads for each in after[node]):
+            leads.add(node)
+    inside = _between({out: x for out, x in given.items() if out not in leads})
+    widths: dict[Node, float] = {}
+    for node in nodes:
+        if node in inside:
+            widths[node] = _elements(node) if node.name() == _LEAF else inf
+        elif node in leads:
+            ahead = max(widths.get(each, 0.0) for each in after[node])
+            widths[node] = min(_elements(node), ahead)
     return {
         names[node.variable]: int(width)
         for node, width in widths.items()
-        if node.name() == _LEAF and node.variable in names and width < inf
+        if node.name() == _LEAF and node.variable in names
     }
+
+
+def _between(calls: Mapping[Node, Node]) -> set[Node]:
+    """The nodes of some calls, from output back to what each was given, and that left out."""
+    found: set[Node] = set()
+    for out, given in calls.items():
+        ahead = [out]
+        while ahead:
+            node = ahead.pop()
+            if node is not None and node is not given and node not in found:
+                found.add(node)
+                ahead += _before(node)
+    return found
 
 
 def _from_the_end(end: Node) -> tuple[list[Node], Mapping[Node, list[Node]]]:
