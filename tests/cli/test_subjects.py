@@ -124,7 +124,7 @@ twelve = 12
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        pytest.param("gone.py", "there is no such file", id="no file"),
+        pytest.param("gone.py", "there is no file gone.py", id="no file"),
         pytest.param("sub.net", "there is no module 'sub'", id="no module"),
         pytest.param("net.py", "It has net.py:Net.", id="no build"),
         pytest.param("net.py:Net", "does not say what layers should be", id="too few arguments"),
