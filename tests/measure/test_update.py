@@ -140,7 +140,8 @@ def test_what_a_step_or_optimizer_does_wrong_is_said() -> None:
     def broken(model: Any, batch: Any, optimizer: Any) -> None:
         raise ValueError("no such thing")
 
-    with pytest.raises(InputError, match=r"step\(model, batch, optimizer\) raised ValueError at .*: no"):
+    said = r"step\(model, batch, optimizer\) raised ValueError at .*: no"
+    with pytest.raises(InputError, match=said):
         frames(subject(broken))
     with pytest.raises(InputError, match="returned int, which has no step"):
         frames(subject(optimizer=lambda _: 3))
