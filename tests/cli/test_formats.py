@@ -5,11 +5,15 @@ import umup_diag
 from umup_diag.cli.formats import formats
 
 
-def test_without_values_every_format_has_a_row() -> None:
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_without_values_every_format_has_a_row(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     done = CliRunner().invoke(formats)
     assert done.exit_code == 0
     assert {name in done.output for name in umup_diag.formats.ALL} == {True}
-    assert "> 464" in done.output
+    assert "464" in done.output
 
 
 def test_what_a_value_becomes_in_each() -> None:

@@ -1,6 +1,7 @@
 """Tables of number formats: their limits, and what one value becomes in each."""
 
 import math
+from typing import Literal
 
 from rich.table import Table
 
@@ -18,7 +19,9 @@ def formats_table() -> Table:
     """Every ready format with its limits; those of rounding are for nearest even."""
     table = Table(title="Number formats")
     for column in _COLUMNS:
-        table.add_column(column, justify="left" if column == "format" else "right")
+        is_name = column == "format"  # never broken: it is what one types
+        justify: Literal["left", "right"] = "left" if is_name else "right"
+        table.add_column(column, justify=justify, no_wrap=is_name, overflow="fold")
     for fmt in formats.ALL.values():
         edge = "" if fmt.threshold_overflows else "> "
         table.add_row(
