@@ -170,3 +170,11 @@ def test_large_widths_get_fewer_seeds() -> None:
     count = Counter(width for width, _ in wide.points(10))
     assert count == {128: 10, 1024: 10, 2048: 5, 4096: 2, 8192: 2}
     assert len(replace(wide, seeds=1).points(1)) == 5, "never more than were asked for"
+
+
+def test_a_rate_at_which_nothing_is_small_is_refused_though_the_loss_does_not_rise(
+    tmp_path: Path,
+) -> None:
+    """A normed model forgets what it was: its loss settles at ln 256 whatever the rate."""
+    with pytest.raises(InputError, match="is far too large: to first order, one update is to take"):
+        measure(settings(model="reference_model:umup", lr=1e9), Workplace(out=tmp_path))

@@ -26,9 +26,10 @@ from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
 
 UNFINISHED = "recording.unfinished.jsonl"
-LARGEST_RISE = (
-    1000  #: of the loss; a planted fault at a small rate raises it by a few times at most
-)
+LARGEST_RISE = 1000  #: of the loss; a planted fault at a small rate raises it a few times at most
+#: What one update may be to take off the loss, over the loss. Gradients of unit size, as u-µP's ops
+#: give them, foretell some thousands at a small rate.
+LARGEST_FALL = 1e8
 
 
 def resolve(settings: CoordcheckSettings) -> CoordcheckSettings:
@@ -178,7 +179,8 @@ def _require_small_changes(frames: Sequence[Frame], settings: CoordcheckSettings
     """Refuse a learning rate beyond any regime in which slopes mean something.
 
     Raises:
-        InputError: if the loss rises a thousandfold and yet is finite.
+        InputError: if the loss rises a thousandfold and yet is finite, or if one update is to take
+            off it many times what there is of it.
     """
     losses = [frame.losses[-1] for frame in frames]
     if 0 < LARGEST_RISE * losses[0] < max(losses) < inf:
@@ -186,6 +188,13 @@ def _require_small_changes(frames: Sequence[Frame], settings: CoordcheckSettings
         raise InputError(
             f"the learning rate{rate} is far too large: the loss rises from {losses[0]:.3g} to "
             f"{max(losses):.3g} in {len(losses) - 1} updates.\n"
+            "Slopes over width are measured while changes are small; lower --lr."
+        )
+    changes = [r.value for f in frames[1:2] for r in f.records if r.kind == Kind.LOSS_CHANGE]
+    if LARGEST_FALL * losses[0] < sum(changes) < inf:
+        raise InputError(
+            "the learning rate is far too large: to first order, one update is to take "
+            f"{sum(changes):.0e} off a loss of {losses[0]:.3g}.\n"
             "Slopes over width are measured while changes are small; lower --lr."
         )
 
