@@ -191,7 +191,7 @@ def _require_small_changes(frames: Sequence[Frame], settings: CoordcheckSettings
             "Slopes over width are measured while changes are small; lower --lr."
         )
     changes = [r.value for f in frames[1:2] for r in f.records if r.kind == Kind.LOSS_CHANGE]
-    if LARGEST_FALL * losses[0] < sum(changes) < inf:
+    if all(map(isfinite, losses)) and LARGEST_FALL * losses[0] < sum(changes):
         raise InputError(
             "the learning rate is far too large: to first order, one update is to take "
             f"{sum(changes):.0e} off a loss of {losses[0]:.3g}.\n"
