@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.checks.coordcheck.test_any_model import Tied, adam
 from umup_diag.checks.coordcheck import COORDCHECK
@@ -72,3 +72,36 @@ def test_a_fix_that_does_not_help_is_said_not_to(monkeypatch: pytest.MonkeyPatch
     (text,) = said(verified(optimizer=adam(power=0.0))[0])
     assert "still FAIL" in text
     assert "first offender up" in text
+
+
+class Twins(nn.Module):
+    """Two layers that are built by one line, of which one may have another rate."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(256, width)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.head = nn.Linear(width, 256, bias=False)
+        for each in (*self.layers, self.head):
+            nn.init.normal_(each.weight, std=width**-0.5)
+        self.multiplier = (width / 64) ** -0.5
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            x = x + layer(x)
+        out: Tensor = self.head(x) * self.multiplier
+        return out
+
+
+def one_rate_unscaled(model: Twins) -> torch.optim.Optimizer:
+    ratio = model.head.in_features / 64
+    rates = {model.layers[1].weight: 1.0, model.layers[0].weight: 1 / ratio}
+    rates[model.head.weight] = ratio**-0.5
+    groups = [{"params": [p], "lr": 2.0**-11 * rates.get(p, 1.0)} for p in model.parameters()]
+    return torch.optim.Adam(groups)
+
+
+def test_a_name_is_starred_only_if_all_its_siblings_were_mended() -> None:
+    (text,) = said(verified(Twins, one_rate_unscaled)[0])
+    assert text.startswith("With the fix applied to layers.1: PASS")

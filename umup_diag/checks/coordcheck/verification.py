@@ -68,14 +68,14 @@ def notes(plain: Recording, fixed: Result | None, settings: CoordcheckSettings) 
     if not roots:
         return [_note("Nothing to verify: no fix is named.")]
     left = [root.tensor for root in roots.values() if not list(_rescalings(root, reading))]
+    every = {*reading.measured.facts, *reading.evidence.head_growth}
     said = []
     if fixed is not None:
         applied = [root.tensor for root in roots.values() if root.tensor not in left]
-        said.append(
-            _note(f"With the fix applied to {', '.join(collapse(applied))}: {_came(fixed)}")
-        )
+        named = ", ".join(collapse(applied, among=every))
+        said.append(_note(f"With the fix applied to {named}: {_came(fixed)}"))
     if left:
-        names = ", ".join(collapse(left))
+        names = ", ".join(collapse(left, among=every))
         said.append(_note(f"Not verified, for it cannot be applied from outside: {names}."))
     return said
 
