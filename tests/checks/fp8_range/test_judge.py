@@ -13,6 +13,7 @@ from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.result import NoteKind, Result, Verdict
 from umup_diag.numerics.block import SELF_SCALED
 from umup_diag.numerics.block_cast import BlockCast
+from umup_diag.numerics.formats import E4M3FN, Format
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, Recording, TensorRecord
 from umup_diag.scaling.kinds import Kind
@@ -159,6 +160,25 @@ def test_nothing_and_zeros_and_nan() -> None:
     assert flags == {"empty": "ok", "zeros": "ok", "nan": "non_finite"}
     assert "Tensors without elements: 1." in map(str, result.notes)
     assert once().verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_best_scale_is_sought_once_a_tensor_and_format(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sought = []
+
+    def best(self: CodeHistogram, fmt: Format) -> int:
+        sought.append((self.absmax, fmt.name))
+        return found(self, fmt)
+
+    found = CodeHistogram.best_scale_log2
+    monkeypatch.setattr(CodeHistogram, "best_scale_log2", best)
+    moments = [Frame(step=at, records=(tensor("w", NORMAL * (1 + at)),)) for at in range(3)]
+    (finding,) = findings(judged(*moments, formats="e4m3fn,e5m2"))
+    assert sought == [(finding.absmax, "E4M3FN"), (finding.absmax, "E5M2")]
+    assert finding.step is not None
+    worst = moments[finding.step].records[0].histogram
+    assert finding.held_to.best_scale_log2 == found(worst, E4M3FN)
 
 
 def test_the_same_frames_give_the_same_result() -> None:

@@ -89,7 +89,8 @@ class FormatFit:
         headroom_low: octaves from the smallest normal value up to RMS.
         sqnr_db: signal over quantisation noise of a saturating cast, in decibels.
         best_scale_log2: power of two with the best SQNR, whatever the margins
-            (`CodeHistogram.best_scale_log2`); None for block formats, which choose their own.
+            (`CodeHistogram.best_scale_log2`); None for what is scaled already, by a block format
+            or a recipe, and where it was not sought.
         best_sqnr_db: SQNR at that scale.
         recipe: whose cast this is; None for a format by itself.
         scale_log2: power of two that the recipe multiplies by before the cast; all of the above
@@ -127,6 +128,8 @@ def fit(
     target: Target,
     settings: RangeSettings,
     history: Sequence[float] = (),
+    *,
+    seeks_scale: bool = True,
 ) -> FormatFit:
     """Judge one tensor in what it is cast to.
 
@@ -135,6 +138,8 @@ def fit(
         target: format and scaling.
         settings: where flags begin.
         history: absmax of the snapshots before, for delayed scaling.
+        seeks_scale: whether to search for the best scale, which takes longer than all the rest;
+            without it there is none.
 
     Raises:
         InputError: for a block format whose cast was not measured: recordings keep no blocks.
@@ -152,7 +157,8 @@ def fit(
     histogram, fmt = record.histogram, formats.get(name)
     scale = _scale_log2(histogram.absmax, fmt, target.scaling, history)
     sqnr = histogram.sqnr_db(fmt, scale)
-    best = histogram.best_scale_log2(fmt) if target.scaling is Scaling.NONE else None
+    is_sought = seeks_scale and target.scaling is Scaling.NONE
+    best = histogram.best_scale_log2(fmt) if is_sought else None
     return FormatFit(
         format=name,
         flag=flag_at(histogram, fmt, settings, scale, fills=target.scaling is not Scaling.NONE),

@@ -54,9 +54,13 @@ def judge(recording: Recording, settings: RangeSettings) -> Result:
 def _finding(moments: Sequence[Moment], settings: RangeSettings, tensors: int) -> RangeFinding:
     held, *others = targets(moments[0][1].tensor, moments[0][1].kind, settings)
     history = [record.histogram.absmax for _, record in moments]
-    fits = [fit(record, held, settings, history[:at]) for at, (_, record) in enumerate(moments)]
+    fits = [
+        fit(record, held, settings, history[:at], seeks_scale=False)
+        for at, (_, record) in enumerate(moments)
+    ]
     worst = max(range(len(fits)), key=lambda at: (*_badness(fits[at]), at))
-    (step, record), held_to = moments[worst], fits[worst]
+    step, record = moments[worst]
+    held_to = fit(record, held, settings, history[:worst])
     other_formats = [fit(record, other, settings, history[:worst]) for other in others]
     points = tuple((at, each.rms, each.histogram.absmax) for at, each in moments)
     forecasts: tuple[Forecast, ...] = ()
