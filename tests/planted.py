@@ -41,7 +41,7 @@ _TENTH = 409  # of 4096 is below a tenth, one more is above
 
 PLANTED: Mapping[str, Planted] = {
     "ok.weight": Planted(values={0.0: 1000, -2.0: 7}, flag="ok"),
-    "zeros.weight": Planted(values={}, fill=0.0, flag="ok"),
+    "zeros.weight": Planted(values={}, fill=0.0, flag="all_zero"),
     "over.weight": Planted(values={480.0: 1}, flag="overflow", overflow=1),
     "over_negative.weight": Planted(values={-466.0: 3}, flag="overflow", overflow=3),
     "tie_at_464.weight": Planted(values={464.0: 5}, flag="near_max"),

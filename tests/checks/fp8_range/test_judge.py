@@ -157,9 +157,29 @@ def test_nothing_and_zeros_and_nan() -> None:
         tensor("nan", torch.tensor([1.0, float("nan")])),
     )
     flags = {each.tensor: each.held_to.flag for each in findings(result)}
-    assert flags == {"empty": "ok", "zeros": "ok", "nan": "non_finite"}
+    assert flags == {"empty": "ok", "zeros": "all_zero", "nan": "non_finite"}
+    assert [each.tensor for each in result.findings] == ["nan", "zeros", "empty"]  # worst first
     assert "Tensors without elements: 1." in map(str, result.notes)
     assert once().verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("asked", [{}, {"formats": "mxfp8"}, {"recipe": "absmax"}], ids=str)
+def test_a_tensor_of_zeros_alone_does_not_pass(asked: dict[str, str]) -> None:
+    x = torch.zeros(2, 32)
+    zeros = tensor("w", x, blocks={"MXFP8_E4M3": BlockCast.of([x], SELF_SCALED["MXFP8_E4M3"])})
+    for strict in (False, True):
+        result = once(zeros, strict=strict, **asked)
+        (finding,) = findings(result)
+        assert (finding.held_to.flag, finding.verdict) == ("all_zero", Verdict.INCONCLUSIVE)
+        assert finding.cause == "every element is zero, so there is nothing to judge"
+        assert finding.fix is None
+        assert result.verdict.exit_code == 3
+
+
+def test_a_tensor_that_starts_at_zero_is_judged_by_what_it_becomes() -> None:
+    moments = [Frame(step=at, records=(tensor("w", NORMAL * at),)) for at in range(2)]
+    (finding,) = findings(judged(*moments))
+    assert (finding.step, finding.held_to.flag, finding.verdict) == (1, "ok", Verdict.PASS)
 
 
 def test_the_best_scale_is_sought_once_a_tensor_and_format(

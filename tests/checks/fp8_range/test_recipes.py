@@ -54,6 +54,13 @@ def test_what_underflows_plain_fits_with_a_scale() -> None:
     )
 
 
+def test_a_tensor_of_zeros_is_not_counted_as_one_that_fits_without_a_scale() -> None:
+    result = judged("workshop", (tensor("a.q", NORMAL), tensor("b.q", 0.0 * NORMAL)))
+    assert [str(note) for note in result.notes] == [
+        "workshop: 1 of 1 tensors fit without a scale, 0 of them at a loss of more than 6 dB."
+    ]
+
+
 def test_what_fits_plain_loses_nothing() -> None:
     finding = only(judged("workshop,absmax,delayed", (tensor("a.q", NORMAL),)))
     assert finding.held_to.flag is Flag.OK

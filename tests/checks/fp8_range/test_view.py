@@ -74,6 +74,21 @@ def test_what_fits_is_one_row_a_kind() -> None:
     assert "fp8-range: PASS (9 PASS)" in shown(answer)
 
 
+def test_a_tensor_of_zeros_has_no_room_to_show() -> None:
+    zeros = TensorRecord(
+        tensor="w", kind=Kind.WEIGHT, statistics=CodeHistogram.of(torch.zeros(2, 32))
+    )
+    answer = judged([Frame(records=(zeros,))])
+    (finding,) = answer.findings
+    said = shown(answer) + finding.sentence + view().columns["room"](finding)
+    said += view().columns["other formats"](finding)
+    assert "inf" not in said
+    assert "nan" not in said
+    assert "all zero" in said
+    assert "fp8-range: INCONCLUSIVE (1 INCONCLUSIVE)" in said
+    assert charts(answer) == []
+
+
 def test_lines_fit_the_terminal() -> None:
     assert max(map(len, shown(result(scale=2.0**-12)).splitlines())) <= 100
 

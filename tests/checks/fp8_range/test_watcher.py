@@ -36,6 +36,12 @@ def test_near_is_said_once_and_beyond_once_more() -> None:
     assert watcher.fails
 
 
+def test_zeros_are_nothing_to_warn_of() -> None:
+    watcher = Watcher()
+    assert not watched(watcher, *(frame(at, w=NORMAL * 0.0) for at in range(5)))
+    assert not watcher.fails
+
+
 def test_a_tensor_that_is_growing_is_announced_before_it_is_near() -> None:
     frames = [frame(100 * at, w=NORMAL * 2.0 ** (at / 8)) for at in range(60)]
     (step, first), *later = watched(Watcher(), *frames)

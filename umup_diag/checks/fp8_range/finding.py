@@ -44,6 +44,8 @@ class RangeFinding(Finding):
     def measured(self) -> str:
         """Its size, and the room that its format leaves it."""
         fit = self.held_to
+        if not self.rms > 0:
+            return f"in {fit.format}: RMS {self.rms:.3g}, absmax {self.absmax:.3g}"
         return (
             f"in {fit.format}: RMS {self.rms:.3g}, absmax {self.absmax:.3g}, "
             f"{fit.headroom_low:.1f} octaves of room below and {fit.headroom_high:.1f} above"

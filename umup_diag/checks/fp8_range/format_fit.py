@@ -20,8 +20,12 @@ from umup_diag.recording import TensorRecord
 
 
 class Flag(StrEnum):
-    """What is wrong with a tensor in a format, from nothing to worst."""
+    """What is wrong with a tensor in a format, from nothing to worst.
 
+    One that is all zeros says nothing: any other moment of the tensor counts before it.
+    """
+
+    ALL_ZERO = "all_zero"
     OK = "ok"
     NEAR_MIN_NORMAL = "near_min_normal"
     NEAR_MAX = "near_max"
@@ -207,7 +211,7 @@ def flag_at(
     if histogram.nonfinite_count:
         return Flag.NON_FINITE
     if not histogram.nonzero_count:
-        return Flag.OK
+        return Flag.ALL_ZERO if histogram.count else Flag.OK
     if histogram.overflow_fraction(fmt, scale_log2) > 0:
         return Flag.OVERFLOW
     if histogram.underflow_fraction(fmt, scale_log2) > settings.underflow:
@@ -248,6 +252,8 @@ def explain(record: TensorRecord, held_to: FormatFit, settings: RangeSettings) -
     match held_to.flag:
         case Flag.OK:
             return None
+        case Flag.ALL_ZERO:
+            return "every element is zero, so there is nothing to judge"
         case Flag.NON_FINITE:
             return f"{record.histogram.nonfinite_count} elements are NaN or infinite"
         case Flag.OVERFLOW:
@@ -279,7 +285,7 @@ def remedy(
         others: in formats that it could be cast to instead.
         settings: where flags begin.
     """
-    if held_to.flag in (Flag.OK, Flag.NON_FINITE):
+    if held_to.flag in (Flag.OK, Flag.ALL_ZERO, Flag.NON_FINITE):
         return None
     steps: list[Step] = []
     fitting = [other for other in others if other.flag is Flag.OK]
@@ -305,9 +311,13 @@ def _fit_blocks(
     noisy = 10 * log10(signal / cast.noise) if signal > 0 and cast.noise else inf
     sqnr = noisy if signal > 0 else nan
     flag = Flag.UNDERFLOW if underflow > settings.underflow else Flag.OK
+    if histogram.nonfinite_count:
+        flag = Flag.NON_FINITE
+    elif histogram.count and not histogram.nonzero_count:
+        flag = Flag.ALL_ZERO
     return FormatFit(
         format=name,
-        flag=Flag.NON_FINITE if histogram.nonfinite_count else flag,
+        flag=flag,
         underflow_fraction=underflow,
         subnormal_fraction=scaled.subnormal_fraction(fmt),
         overflow_fraction=scaled.overflow_fraction(fmt),

@@ -69,11 +69,15 @@ def _finding(moments: Sequence[Moment], settings: RangeSettings, tensors: int) -
         forecasts = outlook(points, held.format, horizon=settings.horizon, series=series)
     crossings = [each.words for each in forecasts if each.verdict is Verdict.FAIL]
     causes = [explain(record, held_to, settings), *crossings]
-    is_near = settings.strict and (held_to.flag is not Flag.OK or bool(crossings))
+    verdict = Verdict.PASS
+    if held_to.flag is Flag.ALL_ZERO:
+        verdict = Verdict.INCONCLUSIVE
+    elif held_to.flag.fails or (settings.strict and (held_to.flag is not Flag.OK or crossings)):
+        verdict = Verdict.FAIL
     return RangeFinding(
         tensor=record.tensor,
         kind=record.kind,
-        verdict=Verdict.FAIL if held_to.flag.fails or is_near else Verdict.PASS,
+        verdict=verdict,
         cause="; ".join(filter(None, causes)) or None,
         fix=remedy(record, held_to, other_formats, settings),
         step=step,
@@ -101,6 +105,7 @@ def _worst_first(finding: RangeFinding) -> tuple[float, ...]:
     crossing, fits = finding.crossing, finding.held_to
     room = min(fits.headroom_high, fits.headroom_low)
     return (
+        finding.verdict.severity,
         -fits.flag.severity,
         -(fits.overflow_fraction + fits.underflow_fraction),
         crossing.crossing or 0.0 if crossing else float("inf"),
@@ -126,7 +131,11 @@ def _notes(findings: Sequence[RangeFinding]) -> list[Note]:
 
 def _recipe_notes(findings: Sequence[RangeFinding]) -> list[Note]:
     """Whether the cast without scales does, in a sentence."""
-    plain = [f for f in findings if f.held_to.recipe and not f.held_to.is_scaled]
+    plain = [
+        f
+        for f in findings
+        if f.held_to.recipe and not f.held_to.is_scaled and f.held_to.flag is not Flag.ALL_ZERO
+    ]
     if not plain:
         return []
     name, failing = plain[0].held_to.recipe, [f for f in plain if f.held_to.flag.fails]

@@ -23,6 +23,7 @@ from umup_diag.report.view import View
 from umup_diag.scaling.kinds import kind_order
 
 FLAG_STYLES = {
+    Flag.ALL_ZERO: "yellow",
     Flag.OK: "green",
     Flag.NEAR_MIN_NORMAL: "yellow",
     Flag.NEAR_MAX: "yellow",
@@ -152,7 +153,9 @@ def best_scale(fit: FormatFit) -> str:
 
 
 def room(fit: FormatFit) -> str:
-    """Headroom at the top and at the bottom, in octaves."""
+    """Headroom at the top and at the bottom, in octaves; a dash where nothing is there."""
+    if not (isfinite(fit.headroom_high) and isfinite(fit.headroom_low)):
+        return "—"
     return f"{fit.headroom_high:.1f} / {fit.headroom_low:.1f}"
 
 

@@ -87,7 +87,7 @@ class Watcher:
         self.fails |= flag.fails
         said = self.warned.get(key, 0)
         level = 2 if flag.fails else 1
-        if flag is not Flag.OK and said < level:
+        if flag not in (Flag.OK, Flag.ALL_ZERO) and said < level:
             self.warned[key] = level
             reason = explain(record, fit(record, Target(format=name), self.settings), self.settings)
             return _warned(record, f"{flag.replace('_', ' ')} in {name}: {reason}", flag)
