@@ -71,6 +71,27 @@ def test_it_leaves_everything_as_it_was() -> None:
         assert torch.equal(p.grad, gradient)
 
 
+class Noisy(nn.Module):
+    """Draws random numbers as it runs, and moves a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(self.norm(self.inner(x)), 0.5)
+
+
+def test_a_model_with_dropout_leaves_random_numbers_and_buffers_as_they_were() -> None:
+    model = Noisy()
+    before, buffers = torch.get_rng_state(), [b.clone() for b in model.buffers()]
+    optimizer = torch.optim.AdamW(model.parameters())
+    umup_diag.audit(model, optimizer, loss=lambda of: of(torch.ones(4, 8)).square().sum())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(map(torch.equal, model.buffers(), buffers))
+
+
 class OneRate(LRScheduler):
     """A scheduler as people write them: one rate, into every group."""
 
