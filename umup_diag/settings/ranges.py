@@ -22,9 +22,9 @@ def parse_number(text: str) -> Fraction:
     try:
         number = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise InputError(f"--over: {text!r} is not a number (64, 0.5 and 1/8 are).") from error
+        raise InputError(f"{text!r} is not a number (64, 0.5 and 1/8 are).") from error
     if number <= 0:
-        raise InputError(f"--over: {text!r} must be positive: laws are fitted on log scales.")
+        raise InputError(f"{text!r} must be positive: it is varied on a log scale.")
     return number
 
 
@@ -43,17 +43,17 @@ def parse_values(text: str) -> Values:
         last, colon, count_text = rest.partition(":")
         low, high = parse_number(first), parse_number(last)
         if high <= low:
-            raise InputError(f"--over: {text!r} must rise; write the smaller end first.")
+            raise InputError(f"{text!r} must rise; write the smaller end first.")
         if colon:
             return _geometric(float(low), float(high), count_text)
         steps = log2(high / low)
         if not isclose(steps, round(steps), abs_tol=1e-9):
             raise InputError(
-                f"--over: doubling from {first} does not meet {last}; write {text}:N for N points."
+                f"doubling from {first} does not meet {last}; write {text}:N for N points."
             )
         numbers = [low * 2**i for i in range(round(steps) + 1)]
     if len(set(numbers)) < len(numbers):
-        raise InputError(f"--over: {text!r} repeats a value.")
+        raise InputError(f"{text!r} repeats a value.")
     if all(number.denominator == 1 for number in numbers):
         return tuple(int(number) for number in numbers)
     return tuple(float(number) for number in numbers)
@@ -61,7 +61,7 @@ def parse_values(text: str) -> Values:
 
 def _geometric(low: float, high: float, count_text: str) -> Values:
     if not count_text.isdigit() or int(count_text) < 2:
-        raise InputError(f"--over: {count_text!r} is not a number of points (2 or more).")
+        raise InputError(f"{count_text!r} is not a number of points (2 or more).")
     steps = int(count_text) - 1
     return tuple(low * (high / low) ** (i / steps) for i in range(steps + 1))
 
@@ -80,7 +80,7 @@ def parse_over(tokens: Sequence[str]) -> dict[str, Values]:
         if not equals or not name.isidentifier() or not values:
             raise InputError(f"{token!r} is not NAME=A..B, NAME=A,B,C or NAME=VALUE.")
         if name in over:
-            raise InputError(f"--over names {name!r} twice.")
+            raise InputError(f"{name!r} is named twice.")
         over[name] = parse_values(values)
     return over
 

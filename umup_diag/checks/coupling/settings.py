@@ -35,7 +35,7 @@ class Grids:
                     raise ValueError(f"{name!r} is named twice.")
                 found[name] = tuple(map(float, parse_values(values))) if values else ()
         except InputError as error:
-            raise ValueError(str(error).replace("--over", "--hp")) from None
+            raise ValueError(str(error)) from None
         return found
 
 
