@@ -25,14 +25,14 @@ GFLOAT = {
 @pytest.mark.parametrize("exponent", [-100, -6, 0, 30])
 def test_mx_equals_gfloat(name: str, exponent: int) -> None:
     x = torch.randn(40, 32) * torch.randn(40, 32).exp2() * 2.0**exponent
-    got = quantize_block(x, block.ALL[name])
+    got = quantize_block(x, block.BLOCK_FORMATS[name])
     for row, ours in zip(x.double().numpy(), got.double().numpy(), strict=True):
         theirs = gfloat.quantize_block(GFLOAT[name], row, gfloat.compute_scale_amax)
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_every_mx_format_is_tested() -> None:
-    assert set(GFLOAT) | {"NVFP4"} == set(block.ALL)
+    assert set(GFLOAT) | {"NVFP4"} == set(block.BLOCK_FORMATS)
 
 
 def test_nvfp4_by_hand() -> None:
@@ -58,7 +58,7 @@ def test_blocks_run_along_the_dimension_and_the_last_may_be_shorter() -> None:
     assert torch.equal(whole, rows.movedim(-1, 1))
 
 
-@pytest.mark.parametrize("fmt", block.ALL.values(), ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", block.BLOCK_FORMATS.values(), ids=lambda fmt: fmt.name)
 def test_zeros_empties_and_non_finite_elements(fmt: BlockFormat) -> None:
     assert torch.equal(quantize_block(torch.zeros(64), fmt), torch.zeros(64))
     assert quantize_block(torch.empty(3, 0), fmt).shape == (3, 0)

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from umup_diag.numerics.block import SELF_SCALED, quantize_block
+from umup_diag.numerics.block import BLOCK_FORMATS, quantize_block
 from umup_diag.numerics.block_cast import BlockCast
 
 
-@pytest.mark.parametrize("name", SELF_SCALED)
+@pytest.mark.parametrize("name", BLOCK_FORMATS)
 @pytest.mark.parametrize("width", [32, 70])
 def test_noise_and_flushed_elements_are_those_of_the_quantiser(name: str, width: int) -> None:
-    fmt = SELF_SCALED[name]
+    fmt = BLOCK_FORMATS[name]
     x = torch.randn(40, width) * 2.0 ** torch.randint(-12, 12, (40, width))
     cast = quantize_block(x.double(), fmt)
     found = BlockCast.of(x.split(7), fmt, absmax=float(x.abs().max()))
@@ -21,7 +21,7 @@ def test_noise_and_flushed_elements_are_those_of_the_quantiser(name: str, width:
 
 
 def test_a_small_neighbour_of_a_large_element_is_flushed() -> None:
-    fmt = SELF_SCALED["MXFP8_E4M3"]
+    fmt = BLOCK_FORMATS["MXFP8_E4M3"]
     alone = torch.full((1, 32), 2.0**-12)
     beside = alone.clone()
     beside[0, 0] = 256.0
@@ -30,14 +30,14 @@ def test_a_small_neighbour_of_a_large_element_is_flushed() -> None:
 
 
 def test_non_finite_elements_are_left_out_of_scale_and_noise() -> None:
-    fmt = SELF_SCALED["MXFP8_E4M3"]
+    fmt = BLOCK_FORMATS["MXFP8_E4M3"]
     x = torch.ones(1, 32)
     x[0, 3], x[0, 4] = float("inf"), float("nan")
     assert BlockCast.of([x], fmt).noise == 0.0
 
 
 def test_blocks_are_counted_by_what_they_lose() -> None:
-    fmt = SELF_SCALED["MXFP4"]
+    fmt = BLOCK_FORMATS["MXFP4"]
     x = torch.zeros(4, 32)
     x[0] = 1.0  # loses nothing
     x[1, 0], x[1, 1] = 6.0, 0.1  # loses an element
@@ -49,7 +49,7 @@ def test_blocks_are_counted_by_what_they_lose() -> None:
 
 
 def test_a_block_whose_scale_underflows_is_lost_with_all_its_elements() -> None:
-    fmt = SELF_SCALED["NVFP4"]
+    fmt = BLOCK_FORMATS["NVFP4"]
     x = torch.full((2, 16), 2.0**-16)
     x[1] = 6.0 * 448.0  # the tensor scale is then 1, and the first block's 2^-16 / 6 is no E4M3
     found = BlockCast.of([x], fmt)
@@ -62,7 +62,7 @@ def test_a_block_whose_scale_underflows_is_lost_with_all_its_elements() -> None:
 
 
 def test_casts_add_and_are_written_and_read() -> None:
-    fmt = SELF_SCALED["NVFP4"]
+    fmt = BLOCK_FORMATS["NVFP4"]
     x = torch.randn(8, 64)
     parts = [BlockCast.of([part], fmt, absmax=float(x.abs().max())) for part in x.split(3)]
     whole = BlockCast.of([x], fmt)

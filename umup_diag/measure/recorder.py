@@ -22,7 +22,7 @@ from umup_diag.measure.hook import Hook, around
 from umup_diag.measure.layers import is_layer, plain, tensors
 from umup_diag.measure.readable import is_readable
 from umup_diag.measure.weight_sample import WeightSample
-from umup_diag.numerics.block import SELF_SCALED, BlockFormat
+from umup_diag.numerics.block import BLOCK_FORMATS, BlockFormat
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import TensorRecord
@@ -123,7 +123,7 @@ class Recorder:
             self._initial_outputs = {}
             for name, named in self._tensors.items():
                 self._initial_weights[name] = WeightSample.of(named.parameter)
-        self._blocks = {name: SELF_SCALED[name] for name in blocks}
+        self._blocks = {name: BLOCK_FORMATS[name] for name in blocks}
         self._first = True
         self._is_hooked = False
         self.is_compiled = False  #: whether the model was seen to run compiled

@@ -58,10 +58,10 @@ MXFP6_E3M2 = _mx("MXFP6_E3M2", E3M2)
 MXFP4 = _mx("MXFP4", E2M1)
 NVFP4 = BlockFormat(name="NVFP4", element=E2M1, scale=E4M3FN, block=16, tensor_scale=True)
 
-ALL: Mapping[str, BlockFormat] = MappingProxyType(
+BLOCK_FORMATS: Mapping[str, BlockFormat] = MappingProxyType(
     {f.name: f for f in (MXFP8_E4M3, MXFP8_E5M2, MXFP6_E2M3, MXFP6_E3M2, MXFP4, NVFP4)}
 )
-"""Every ready block format by name."""
+"""Every ready block format by name. Each brings its own scales."""
 
 _ALIASES = {"MXFP8": "MXFP8_E4M3", "MXFP6": "MXFP6_E2M3"}
 
@@ -74,13 +74,11 @@ def resolve(name: str) -> str:
     """
     upper = name.strip().upper().replace("-", "_")
     upper = _ALIASES.get(upper, upper)
-    if upper not in ALL:
-        raise InputError(f"{name!r} is no block format; there are {', '.join(ALL).lower()}.")
+    if upper not in BLOCK_FORMATS:
+        raise InputError(
+            f"{name!r} is no block format; there are {', '.join(BLOCK_FORMATS).lower()}."
+        )
     return upper
-
-
-SELF_SCALED: Mapping[str, BlockFormat] = ALL
-"""By name, for whoever asks whether a format brings its own scales."""
 
 
 def quantize_block(

@@ -11,7 +11,7 @@ from umup_diag.checks.fp8_range.format_fit import Flag
 from umup_diag.checks.fp8_range.judge import judge
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.result import NoteKind, Result, Verdict
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.formats import E4M3FN, Format
 from umup_diag.numerics.histogram import CodeHistogram
@@ -140,7 +140,7 @@ def test_block_formats_judge_what_they_flush() -> None:
     beside = x.clone()
     beside[:, ::32] = 256.0
     tensors = [
-        tensor(label, each, blocks={name: BlockCast.of([each], SELF_SCALED[name])})
+        tensor(label, each, blocks={name: BlockCast.of([each], BLOCK_FORMATS[name])})
         for label, each in (("even", x), ("uneven", beside))
     ]
     uneven, even = findings(once(*tensors, formats=f"{name},e4m3fn"))
@@ -166,7 +166,7 @@ def test_nothing_and_zeros_and_nan() -> None:
 @pytest.mark.parametrize("asked", [{}, {"formats": "mxfp8"}, {"recipe": "absmax"}], ids=str)
 def test_a_tensor_of_zeros_alone_does_not_pass(asked: dict[str, str]) -> None:
     x = torch.zeros(2, 32)
-    zeros = tensor("w", x, blocks={"MXFP8_E4M3": BlockCast.of([x], SELF_SCALED["MXFP8_E4M3"])})
+    zeros = tensor("w", x, blocks={"MXFP8_E4M3": BlockCast.of([x], BLOCK_FORMATS["MXFP8_E4M3"])})
     for strict in (False, True):
         result = once(zeros, strict=strict, **asked)
         (finding,) = findings(result)

@@ -10,7 +10,7 @@ from umup_diag.checks.fp8_range.judge import judge
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.result import Result
 from umup_diag.errors import InputError
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, Recording, TensorRecord
@@ -20,7 +20,7 @@ NORMAL = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
 
 
 def tensor(name: str, x: Tensor, kind: Kind = Kind.WEIGHT, *blocks: str) -> TensorRecord:
-    casts = {each: BlockCast.of([x], SELF_SCALED[each]) for each in blocks}
+    casts = {each: BlockCast.of([x], BLOCK_FORMATS[each]) for each in blocks}
     return TensorRecord(tensor=name, kind=kind, statistics=CodeHistogram.of(x), blocks=casts)
 
 

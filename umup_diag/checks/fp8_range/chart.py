@@ -11,7 +11,7 @@ from umup_diag.checks.fp8_range.format_fit import Flag
 from umup_diag.checks.result import Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.numerics import formats
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.formats import Format
 from umup_diag.report.chart import (
     Axis,
@@ -100,7 +100,7 @@ def _by_kind(result: Result) -> list[Group]:
     """Findings in forward order, kind by kind; block formats scale themselves and have no room."""
     kinds: dict[str, Group] = {}
     for finding in range_findings(result):
-        if finding.held_to.format not in SELF_SCALED and finding.rms > 0:
+        if finding.held_to.format not in BLOCK_FORMATS and finding.rms > 0:
             kinds.setdefault(finding.kind, []).append(finding)
     ordered = sorted(kinds, key=kind_order)
     return [sorted(kinds[kind], key=lambda finding: finding.order) for kind in ordered]
@@ -108,7 +108,7 @@ def _by_kind(result: Result) -> list[Group]:
 
 def _spans(group: Group) -> Spans:
     held_to = formats.get(group[0].held_to.format)
-    others = [fit.format for fit in group[0].other_formats if fit.format not in SELF_SCALED]
+    others = [fit.format for fit in group[0].other_formats if fit.format not in BLOCK_FORMATS]
     limits = [
         Limit(held_to.min_normal, held_to.name, until=held_to.max),
         Limit(held_to.flush_threshold, "subn.", until=held_to.min_normal, is_bad=True),

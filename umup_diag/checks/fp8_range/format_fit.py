@@ -11,7 +11,7 @@ from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.fp8_range.target_formats import Target
 from umup_diag.errors import InputError
 from umup_diag.numerics import formats
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.formats import Format
 from umup_diag.numerics.histogram import CodeHistogram
@@ -149,7 +149,7 @@ def fit(
         InputError: for a block format whose cast was not measured: recordings keep no blocks.
     """
     name = target.format
-    if name in SELF_SCALED:
+    if name in BLOCK_FORMATS:
         if name not in record.blocks:
             raise InputError(
                 f"{name.lower()} scales small blocks of elements, and this recording has none of "
@@ -293,7 +293,7 @@ def remedy(
         Cast(to=other.format) if other.recipe is None else Advice(text=f"use {other.recipe}")
         for other in fitting[:1]
     ]
-    if not held_to.is_scaled and held_to.format not in SELF_SCALED:
+    if not held_to.is_scaled and held_to.format not in BLOCK_FORMATS:
         scale = safe_scale_log2(record.histogram, formats.get(held_to.format), settings)
         if scale is not None:
             steps.append(ScaleBeforeCast(log2=scale))
@@ -305,7 +305,7 @@ def _fit_blocks(
     histogram: CodeHistogram, cast: BlockCast, name: str, settings: RangeSettings
 ) -> FormatFit:
     """In a block format every block has its own scale, so only what it flushes can go wrong."""
-    fmt, scaled = SELF_SCALED[name].element, cast.scaled
+    fmt, scaled = BLOCK_FORMATS[name].element, cast.scaled
     underflow = scaled.underflow_fraction(fmt)
     signal = histogram.rms**2 * histogram.finite_count
     noisy = 10 * log10(signal / cast.noise) if signal > 0 and cast.noise else inf

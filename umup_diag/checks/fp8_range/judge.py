@@ -10,7 +10,7 @@ from umup_diag.checks.fp8_range.outlook import QUANTITIES, outlook
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.fp8_range.target_formats import targets
 from umup_diag.checks.result import Note, NoteKind, Result, Verdict
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.recording import Recording, TensorRecord
 from umup_diag.scaling.kinds import kind_order
 
@@ -120,7 +120,7 @@ def _notes(findings: Sequence[RangeFinding]) -> list[Note]:
     empty = sum(not finding.count for finding in findings)
     if empty:
         notes.append(Note(kind=NoteKind.REMARK, text=f"Tensors without elements: {empty}."))
-    if any(finding.held_to.format in SELF_SCALED for finding in findings):
+    if any(finding.held_to.format in BLOCK_FORMATS for finding in findings):
         text = (
             "In a block format every few elements have a scale of their own: what is judged is the "
             "share that becomes zero beside a larger neighbour."

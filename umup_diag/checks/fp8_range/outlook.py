@@ -5,7 +5,7 @@ from math import isfinite, log2
 
 from umup_diag.checks.fp8_range.forecast import Forecast, forecast
 from umup_diag.numerics import formats
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 
 HORIZON = 3
 """How far ahead is forecast, in lengths of what was recorded."""
@@ -28,7 +28,7 @@ def outlook(
         series: how many forecasts are made together.
     """
     known = [(step, rms, absmax) for step, rms, absmax in points if step is not None]
-    if len(known) < 3 or name in SELF_SCALED:
+    if len(known) < 3 or name in BLOCK_FORMATS:
         return ()
     fmt, steps = formats.get(name), [step for step, _, _ in known]
     last = steps[-1] + (horizon or HORIZON * (steps[-1] - steps[0]))

@@ -7,7 +7,7 @@ from umup_diag.checks.fp8_range import format_names
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.errors import InputError
 from umup_diag.numerics import block, formats, scaled_recipes
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.recipes import USUAL_FORMATS
 from umup_diag.numerics.scaled_recipes import ScaledRecipe, Scaling
 from umup_diag.scaling.kinds import Kind
@@ -79,7 +79,9 @@ def block_formats(settings: RangeSettings) -> tuple[str, ...]:
         InputError: for a name that is no format or recipe.
     """
     names = [recipe.block for recipe in recipes(settings).values() if recipe.block is not None]
-    names += [each for each in target_formats(Kind.WEIGHT, settings.formats) if each in SELF_SCALED]
+    names += [
+        each for each in target_formats(Kind.WEIGHT, settings.formats) if each in BLOCK_FORMATS
+    ]
     return tuple(dict.fromkeys(names))
 
 

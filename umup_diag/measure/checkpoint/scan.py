@@ -5,7 +5,7 @@ from functools import reduce
 from operator import add
 
 from umup_diag.measure.checkpoint.checkpoint import StoredTensor
-from umup_diag.numerics.block import SELF_SCALED
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, TensorRecord
@@ -43,7 +43,7 @@ def _count(tensor: StoredTensor, order: int, blocks: Sequence[str]) -> TensorRec
         statistics=histogram,
         order=order,
         blocks={
-            name: BlockCast.of(tensor.parts(), SELF_SCALED[name], absmax=histogram.absmax)
+            name: BlockCast.of(tensor.parts(), BLOCK_FORMATS[name], absmax=histogram.absmax)
             for name in blocks
         },
     )
