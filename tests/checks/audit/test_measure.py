@@ -22,7 +22,7 @@ def test_an_optimizer_that_raises_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
     broken = SimpleNamespace(build=mup.build, loss=mup.loss, optimizer=optimizer)
     monkeypatch.setattr(planted.SUBJECTS, "mup", broken)
-    with pytest.raises(InputError, match=r"optimizer\(model\) raised KeyError: 'lr'"):
+    with pytest.raises(InputError, match=r"optimizer\(model\) raised KeyError at .*\.py:\d+: 'lr'"):
         audited(HERE, tmp_path)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -168,26 +167,18 @@ def _settings_of(subject: Subject, settings: AuditSettings, model: nn.Module) ->
     Raises:
         InputError: if it cannot be made, or its groups cannot be read.
     """
-    given: list[dict[str, Any]] = []
+    if settings.optimizer is None:
+        return trained_with(model, subject.own_optimizer(model))
+    assert settings.lr is not None
+    groups = subject.groups(
+        model, optimizer=settings.optimizer, lr=settings.lr, weight_decay=settings.weight_decay
+    )
     try:
-        if settings.optimizer is None:
-            assert subject.optimizer is not None
-            optimizer: Any = subject.optimizer(model)
-        else:
-            assert settings.lr is not None
-            groups = subject.groups(
-                model,
-                optimizer=settings.optimizer,
-                lr=settings.lr,
-                weight_decay=settings.weight_decay,
-            )
-            given = [{**group, "params": list(group["params"])} for group in groups]
-            optimizer = optimizers.get(settings.optimizer).build(groups)
-    except InputError:
-        raise
-    except Exception as error:  # the user's code: anything may come out of it
-        made = "optimizer(model)" if settings.optimizer is None else "parameter_groups(...)"
+        given = [{**group, "params": list(group["params"])} for group in groups]
+        optimizer = optimizers.get(settings.optimizer).build(groups)
+    except (KeyError, TypeError, ValueError) as error:  # torch's, of groups that are none
         raise InputError(
-            f"--model {subject.name}: {made} raised {type(error).__name__}: {error}"
+            f"--model {subject.name}: parameter_groups(...) gave no groups of "
+            f"{settings.optimizer}: {type(error).__name__}: {error}"
         ) from error
     return trained_with(model, optimizer, given=given)
