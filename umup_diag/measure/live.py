@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
 
 from umup_diag.errors import InputError
 from umup_diag.measure import compiled, optimizer_steps
 from umup_diag.measure.amp import LossScale
 from umup_diag.measure.backward import in_backward
+from umup_diag.measure.bare import bare
 from umup_diag.measure.environment import environment
 from umup_diag.measure.hook import Hook
 from umup_diag.measure.matmul_operands import matmul_operands
@@ -87,9 +87,9 @@ def record(
     """
     if every < 1:
         raise InputError(f"every={every}: record every 1 step or more.")
-    bare = _inside(model)
+    inner = bare(model)
     live = LiveRecording(
-        bare,
+        inner,
         every=every,
         done=step,
         strict=strict,
@@ -101,7 +101,7 @@ def record(
         recordable(model)
         if Ranks.current().is_first:
             live.recording = open_recording(
-                Path(to), bare, settings=settings or {"every": every}, done=step
+                Path(to), inner, settings=settings or {"every": every}, done=step
             )
     with live.attached(manual=manual):
         yield live
@@ -344,26 +344,16 @@ class LiveRecording:
         )
 
 
-def _inside(model: nn.Module) -> nn.Module:
-    if isinstance(model, DataParallel | DistributedDataParallel):
-        inner: nn.Module = model.module
-        return _inside(inner)
-    if compiled.is_wrapper(model):
-        inner = model._orig_mod  # type: ignore[assignment]
-        return _inside(inner)
-    return model
-
-
 def recordable(model: nn.Module) -> nn.Module:
     """The model inside DDP, DataParallel or ``torch.compile``, if its layers can be watched.
 
     Raises:
         InputError: if it is sharded by FSDP 1.
     """
-    bare = _inside(model)
-    if any(type(module).__name__ == "FullyShardedDataParallel" for module in bare.modules()):
+    inner = bare(model)
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in inner.modules()):
         raise InputError(
             "FullyShardedDataParallel keeps parameters in flat pieces that have no layer.\n"
             "Use fully_shard (FSDP 2), which is recorded."
         )
-    return bare
+    return inner

@@ -64,17 +64,6 @@ def peak(group: Mapping[str, Any]) -> float:
     return float(group.get("initial_lr", group.get("lr", 0.0)))
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """The model inside DDP and ``torch.compile``, whose names have no prefix."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
-
-
 def optimizers_in(held: Any) -> Iterator[torch.optim.Optimizer]:
     """The optimizers that step: those in a list, side by side, or inside another's wrapper.
 

@@ -16,10 +16,11 @@ from umup_diag.checks.audit.settings import AuditSettings
 from umup_diag.checks.audit.view import table
 from umup_diag.checks.result import NoteKind, Result
 from umup_diag.checks.verdict import Verdict
+from umup_diag.measure.bare import bare
 from umup_diag.measure.init_scales import initial_weights, one_pass
 from umup_diag.measure.layers import tensors
 from umup_diag.measure.mup_base import base_records
-from umup_diag.measure.trained_with import Groups, bare, trained_with
+from umup_diag.measure.trained_with import Groups, trained_with
 from umup_diag.recording import Frame, Recording, TensorRecord
 from umup_diag.report.json import dumps
 from umup_diag.scaling import schemes
