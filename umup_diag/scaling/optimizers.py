@@ -122,6 +122,10 @@ def get(name: str) -> OptimizerSpec:
         ) from None
 
 
+#: Share of an update that Adam's ε may take, each element weighed by its gradient: a tenth is a
+#: tenth of the learning rate.
+EPSILON_TAKES = 0.1
+
 #: Part of a class's name, in lower case → its rule; the first that fits, so the longer come first.
 _CLASSES: Mapping[str, UpdateRule] = {
     "muon": UpdateRule.MUON,

@@ -1,14 +1,17 @@
 """Each planted fault is named, where it is and as what it is; right models pass."""
 
+from math import exp, inf
 from pathlib import Path
 
 import pytest
+from scipy.integrate import quad
 
 import reference_model
 from tests.checks.audit.audited import audited, failing
 from tests.checks.audit.planted import FAULTS, HEALTHY
+from umup_diag.checks.audit.single import HARMLESS_EPS
 from umup_diag.checks.result import Verdict
-from umup_diag.scaling.optimizers import OPTIMIZERS
+from umup_diag.scaling.optimizers import EPSILON_TAKES, OPTIMIZERS
 from umup_diag.scaling.schemes import SCHEMES
 
 PLANTED = "tests.checks.audit.planted:SUBJECTS."
@@ -60,6 +63,16 @@ def test_epsilon_is_held_to_the_gradients_of_the_width_of_interest(tmp_path: Pat
     causes = {cause for (_, kind), (cause, _) in failing(at[2**26]).items() if kind == "epsilon"}
     assert causes == {"ε is above the gradient's entries at this width"}
     assert audited("reference_model:mup", tmp_path, width=2**26, **settled).verdict == "PASS"
+
+
+def test_epsilon_is_harmless_where_it_takes_what_the_coord_check_lets_it() -> None:
+    """Normal entries; the ratio is a round number, so that the share is met to one in a hundred."""
+
+    def lost(z: float) -> float:
+        return z * HARMLESS_EPS / (z + HARMLESS_EPS) * exp(-z * z / 2)
+
+    share, _ = quad(lost, 0, inf)  # E|z| is 1 in the same measure
+    assert share == pytest.approx(EPSILON_TAKES, rel=0.01)
 
 
 def test_the_table_has_settings_at_the_width_of_interest_and_their_powers(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from umup_diag.checks.coordcheck.trend import Trend, trend
 from umup_diag.checks.result import Note, NoteKind
 from umup_diag.report.names import collapse
 from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.optimizers import EPSILON_TAKES
 
-#: Share of an update that ε may take: a tenth is a tenth of the learning rate.
-MOST = 0.1
+MOST = EPSILON_TAKES  #: share of an update
 #: Beyond the widest model measured, by this factor, nothing is foretold.
 HORIZON = 2**5
 _GROWS = 0.1  #: a slope of ε over the gradient below which it is taken to stay where it is
