@@ -16,6 +16,7 @@ from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.long_run import build_optimizer, rate
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
+from umup_diag.measure.users_code import calling
 from umup_diag.numerics.simulate import simulate_fp8
 from umup_diag.settings.shared import TrainingRunSettings
 
@@ -71,8 +72,10 @@ def loss_curve(task: CurveTask) -> tuple[float, ...]:
             losses.append(loss.item())
             if is_hopeless(losses, settings.steps, task.bound):
                 break
-            loss.backward()
-            optimizer.step()
+            with calling(f"--model {subject.name}: the backward pass"):
+                loss.backward()
+            with calling(f"--model {subject.name}: optimizer.step()"):
+                optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
     return tuple(losses)
