@@ -225,3 +225,25 @@ def test_a_configuration_of_ones_own_keeps_all_but_the_width() -> None:
         HuggingFace(LlamaConfig, {"num_hidden_layers": 5}, path="it").config(64).num_hidden_layers
         == 5
     )
+
+
+ONE = torch.zeros(2)
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ([{"parameters": []}], "KeyError: 'params'"),
+        (7, "TypeError"),
+        ([{"params": [ONE]}, {"params": [ONE]}], "ValueError: some parameters appear in more"),
+    ],
+)
+def test_what_are_no_groups_is_said(groups: Any, said: str) -> None:
+    subject = Subject(
+        name="it", build=nn.Identity, parameter_groups=lambda model, *, optimizer, lr: groups
+    )
+    with pytest.raises(
+        InputError, match=r"it: parameter_groups\(\.\.\.\) gave no groups of adam"
+    ) as e:
+        subject.named_optimizer("adam", subject.groups(nn.Identity(), optimizer="adam", lr=1.0))
+    assert said in str(e.value)

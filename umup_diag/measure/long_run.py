@@ -24,7 +24,6 @@ from umup_diag.measure.users_code import calling
 from umup_diag.measure.workplace import Workplace
 from umup_diag.numerics.simulate import simulate_fp8
 from umup_diag.recording import Recording
-from umup_diag.scaling import optimizers
 from umup_diag.settings.shared import TrainingRunSettings
 
 STATE = "state.pt"
@@ -184,7 +183,7 @@ def build_optimizer(
         lr=settings.lr,
         weight_decay=settings.weight_decay,
     )
-    return optimizers.get(settings.optimizer).build(groups)
+    return subject.named_optimizer(settings.optimizer, groups)
 
 
 def _save(

@@ -13,7 +13,6 @@ from umup_diag.errors import InputError
 from umup_diag.measure.probe.update_meter import UpdateMeter
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.users_code import calling
-from umup_diag.scaling import optimizers
 
 #: Takes the loss of a forward pass, and updates the model; a meter, if there is one, watches.
 Update = Callable[[Tensor, UpdateMeter | None], None]
@@ -64,11 +63,11 @@ def updater(
     if optimizer is None:
         return _step_once(_as_several(made()), trainable)
     assert lr is not None
-    spec = optimizers.get(optimizer)
     single: dict[Tensor, torch.optim.Optimizer] = {}
     for group in subject.groups(model, optimizer=optimizer, lr=lr, weight_decay=weight_decay):
         for parameter in group["params"]:
-            single[parameter] = spec.build([{**group, "params": [parameter]}])
+            own = [{**group, "params": [parameter]}]
+            single[parameter] = subject.named_optimizer(optimizer, own)
     return _step_in_backward(single, trainable)
 
 
@@ -82,7 +81,7 @@ def _optimizer(
     if name is not None:
         assert lr is not None
         groups = subject.groups(model, optimizer=name, lr=lr, weight_decay=weight_decay)
-        return optimizers.get(name).build(groups)
+        return subject.named_optimizer(name, groups)
     made: Any = subject.own_optimizer(model)
     if not all(callable(getattr(each, "step", None)) for each in _as_several(made)):
         raise InputError(

@@ -22,7 +22,7 @@ from umup_diag.measure.training import scalar_loss, to_device
 from umup_diag.measure.without_memory import without_memory
 from umup_diag.measure.workplace import Workplace
 from umup_diag.recording import Frame, Recording, TensorRecord
-from umup_diag.scaling import optimizers, schemes, weight_decay
+from umup_diag.scaling import schemes, weight_decay
 
 DEPTHS = (2, 8)  #: of the models that schemes are compared by in depth
 
@@ -173,12 +173,6 @@ def _settings_of(subject: Subject, settings: AuditSettings, model: nn.Module) ->
     groups = subject.groups(
         model, optimizer=settings.optimizer, lr=settings.lr, weight_decay=settings.weight_decay
     )
-    try:
-        given = [{**group, "params": list(group["params"])} for group in groups]
-        optimizer = optimizers.get(settings.optimizer).build(groups)
-    except (KeyError, TypeError, ValueError) as error:  # torch's, of groups that are none
-        raise InputError(
-            f"--model {subject.name}: parameter_groups(...) gave no groups of "
-            f"{settings.optimizer}: {type(error).__name__}: {error}"
-        ) from error
+    given = [dict(group) for group in groups]
+    optimizer = subject.named_optimizer(settings.optimizer, groups)
     return trained_with(model, optimizer, given=given)

@@ -1,6 +1,7 @@
 """A model and what it takes to train it for a few steps."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import signature
 from types import ModuleType
@@ -160,7 +161,8 @@ class Subject:
         """Parameter groups for an optimizer of that name.
 
         Raises:
-            InputError: for a weight decay that the optimizer or the subject's groups do not know.
+            InputError: for a weight decay that the optimizer or the subject's groups do not know;
+                for what are no groups.
         """
         decay = {} if weight_decay is None else {"weight_decay": weight_decay}
         if decay and not optimizers.get(optimizer).decays:
@@ -176,9 +178,36 @@ class Subject:
                     f"--weight-decay: parameter_groups(...) of {self.name} takes no weight_decay."
                 )
             with calling(f"--model {self.name}: parameter_groups(model, ...)"):
-                return self.parameter_groups(model, optimizer=optimizer, lr=lr, **decay)
+                found = self.parameter_groups(model, optimizer=optimizer, lr=lr, **decay)
+            with self._groups_of(optimizer):
+                return [{**group, "params": _as_list(group["params"])} for group in found]
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return [{"params": parameters, "lr": lr, **decay}]
+
+    def named_optimizer(self, name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimizer of that name over some groups.
+
+        Raises:
+            InputError: if torch does not take them.
+        """
+        with self._groups_of(name):
+            return optimizers.get(name).build(groups)
+
+    @contextmanager
+    def _groups_of(self, optimizer: str) -> Iterator[None]:
+        """Say whose groups they are that cannot be read, or that torch refuses."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"--model {self.name}: parameter_groups(...) gave no groups of {optimizer}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _as_list(parameters: Any) -> list[Tensor]:
+    """As torch takes them: one, or several."""
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
 
 def _offers(holder: Any, name: str) -> bool:
