@@ -13,6 +13,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 from tests.plans.test_gate import MIXED
 from tests.report.page.results import MADE, coordcheck, view_of
 from tests.report.test_training_run import run as recorded
+from umup_diag.checks import CHECKS
 from umup_diag.checks.result import Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.plans.page import page as gate_page
@@ -111,6 +112,10 @@ def test_every_reader_gets_the_answer(browser: Browser, name: str, verdict: Verd
         browser.tab.emulate_media(color_scheme=scheme)
         browser.tab.wait_for_function(f"state.dark === {str(scheme == 'dark').lower()}")
         assert serious_faults(browser) == []
+
+
+def test_the_pages_of_all_checks_are_looked_at() -> None:
+    assert set(MADE) == set(CHECKS)
 
 
 def test_a_gate_and_a_run_have_pages_too(browser: Browser) -> None:
