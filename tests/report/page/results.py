@@ -92,7 +92,9 @@ def unit_scale(verdict: Verdict) -> Result:
                     fix=Fix(tensor=tensor, steps=(fix,)) if is_off else None,
                 )
             )
-    return result("unit-scale", findings, model="reference_model:mup", width=[128], seeds=5)
+    return result(
+        "unit-scale", findings, model="reference_model:mup", width=[128], seeds=5, tolerance=1.414
+    )
 
 
 def range_of_run(verdict: Verdict) -> Result:
