@@ -23,10 +23,9 @@ from umup_diag.report.page import page, render
 from umup_diag.report.training_run import page as run_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path; apt install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on the path; apt install chromium"
+)
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=400, height=800)
 CASES = [(name, verdict) for name in MADE for verdict in Verdict]
 LARGEST = 3_000_000  #: bytes of a page
