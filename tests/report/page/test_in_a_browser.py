@@ -188,6 +188,7 @@ def test_a_row_lights_its_line_and_a_line_its_row(browser: Browser) -> None:
     browser.tab.locator("#findings tbody tr button").first.click()
     assert browser.run("state.lit") == "layers.0.attention.k"
     assert browser.run("views.map((view) => view.signal('lit'))") == ["layers.0.attention.k"] * 3
+    assert browser.run("document.querySelector('tr.picked').rowIndex") == 1
     browser.tab.keyboard.press("Escape")
     assert browser.run("state.lit") == ""
     canvas = browser.tab.locator(".draw canvas").nth(1)
