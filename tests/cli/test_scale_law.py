@@ -188,6 +188,10 @@ def test_ranges(text: str, values: tuple[float, ...]) -> None:
         "alpha=1,1",
         "alpha=1..2:1",
         "alpha=1/0",
+        "alpha=1e400",
+        "alpha=1e-400,1",
+        "alpha=1..1e400:5",
+        "alpha=1..2:10001",
     ],
 )
 def test_bad_ranges(token: str) -> None:

@@ -152,9 +152,10 @@ def test_a_run_that_was_killed_before_its_first_line_says_to_start_anew(
 
 
 def test_what_was_recorded_otherwise_cannot_be_resumed(tmp_path: Path) -> None:
-    for command in ("record", "coordcheck"):
+    said = {"record": "recorded by a loop of yours", "coordcheck": "a recording of umup-diag coord"}
+    for command, message in said.items():
         Recording.create(tmp_path, command=command, settings={"every": 1}, environment={})
-        with pytest.raises(InputError, match="not recorded by umup-diag record"):
+        with pytest.raises(InputError, match=message):
             recorded_settings(tmp_path, device="cpu")
     with pytest.raises(InputError, match="there is no recording"):
         train(RUN, tmp_path / "nowhere", resume=True)

@@ -76,6 +76,33 @@ def test_patterns_that_match_nothing(pattern: str) -> None:
         precheck.patterns([pattern])
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "precheck.patterns(['[!a]' * 200 + '['])",  # two ways to read each set: 2^200 in all
+        "ranges.parse_over(['alpha=1e999999999,2'])",
+        "ranges.parse_over(['alpha=1..2:99999999999'])",
+        "SPAN.parse('1e-999999999..1')",
+    ],
+)
+def test_what_could_take_for_ever_is_refused(call: str) -> None:
+    code = (
+        "from umup_diag.errors import InputError\n"
+        "from umup_diag.settings import precheck, ranges\n"
+        "from umup_diag.settings.span import SPAN\n"
+        f"try:\n    {call}\nexcept (ValueError, InputError):\n    print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "refused\n"
+
+
 def test_patterns() -> None:
     precheck.patterns(["*", "a[0-9]", "[!a]*", "[[]x", "x]", "a?"])
 

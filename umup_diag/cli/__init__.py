@@ -1,6 +1,5 @@
 """The command line: parse, call, print, exit. Heavy imports wait until a command runs."""
 
-import logging
 import sys
 import traceback
 
@@ -30,7 +29,6 @@ for command in (*map(check_command, CHECKS.values()), record, gate, formats):
 def main() -> None:
     """Entry point: every way to end has its exit code, and says why on stderr."""
     streams.prepare()
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of a read-only home
     debugging = Debugging()
     try:
         cli.main(standalone_mode=False, obj=debugging)

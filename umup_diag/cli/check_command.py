@@ -89,9 +89,10 @@ def _recorded(check: Check[Any], folder: Path, here: Mapping[str, Any]) -> Setti
 
     recording = Recording.load(folder)
     if recording.command != check.name:
+        advice = _NEXT.get(recording.command, _OWN).format(folder=folder)
         raise InputError(
             f"{folder} holds a recording of umup-diag {recording.command}, so {check.name} cannot "
-            f"go on with it.\n{_NEXT.get(recording.command, _OWN)}".format(folder=folder)
+            f"go on with it.\n{advice}"
         )
     chosen: Settings = check.settings.decode({**recording.settings, **here})
     return chosen

@@ -45,9 +45,15 @@ def recorded_settings(folder: Path, *, device: str) -> TrainingRunSettings:
             "Start it anew, without --resume."
         )
     recording = Recording.load(folder)
-    if recording.command != COMMAND or _DIGEST not in recording.environment:
+    if recording.command != COMMAND:
         raise InputError(
-            f"{folder} was not recorded by umup-diag record, so it cannot be resumed by it."
+            f"{folder} holds a recording of umup-diag {recording.command}, so record cannot go on "
+            "with it.\nStart this one in another folder, by --out, without --resume."
+        )
+    if _DIGEST not in recording.environment:
+        raise InputError(
+            f"{folder} was recorded by a loop of yours, so umup-diag record cannot go on with it.\n"
+            f"Go on with that loop, or judge it with umup-diag fp8-range {folder}."
         )
     return TrainingRunSettings.decode({**recording.settings, "device": device})
 

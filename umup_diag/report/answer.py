@@ -42,7 +42,7 @@ class Answer:
     code: str = ""
 
 
-def changes(findings: Iterable[Finding], *, among: Iterable[str] = ()) -> list[Change]:
+def changes(findings: Iterable[Finding], *, among: Iterable[str]) -> list[Change]:
     """Findings with a cause and a fix; those with the same ones together.
 
     Args:
@@ -90,4 +90,5 @@ def plain(result: Result) -> Answer:
     offender = next(iter(failing), None)
     lead, first = told_first(result, offender=offender, lead="First offender", nearest=None)
     about = str(result.settings.get("model", result.command))
-    return Answer(about=about, lead=lead, first=first, changes=changes(failing))
+    named = [finding.tensor for finding in result.findings]
+    return Answer(about=about, lead=lead, first=first, changes=changes(failing, among=named))

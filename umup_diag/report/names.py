@@ -1,6 +1,7 @@
 """Short ways to name many things at once."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 
@@ -14,8 +15,10 @@ def collapse(tensors: Iterable[str], *, among: Iterable[str] = ()) -> list[str]:
 
     Args:
         tensors: names.
-        among: all names that there are; one is starred only if all its siblings are in `tensors`.
+        among: all names that there are; one is starred only if it has siblings, and all of them
+            are in `tensors`.
     """
-    named = dict.fromkeys(tensors)
-    alone = {starred(name) for name in among if name not in named}
+    named, every = dict.fromkeys(tensors), dict.fromkeys(among)
+    alone = {starred(name) for name in every if name not in named}
+    alone |= {star for star, count in Counter(map(starred, every)).items() if count == 1}
     return list(dict.fromkeys(n if starred(n) in alone else starred(n) for n in named))

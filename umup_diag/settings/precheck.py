@@ -16,7 +16,7 @@ from umup_diag.settings.nearest import nearest
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 #: A pattern in which every bracket that opens a set is closed; the first of a set may be ].
-_CLOSED = re.compile(r"(?:[^\[]|\[!?\]?+[^\]]*\])*")
+_CLOSED = re.compile(r"(?:[^\[]|\[!?+\]?+[^\]]*+\])*+")
 _DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "npu", "mtia", "xla", "privateuseone")
 
 

@@ -8,6 +8,7 @@ from math import isclose, log2, prod
 from typing import Any
 
 from umup_diag.errors import InputError, short
+from umup_diag.settings.values import fraction
 
 Values = tuple[float, ...]
 MAX_POINTS = 10_000
@@ -20,8 +21,8 @@ def parse_number(text: str) -> Fraction:
         InputError: if it is not one.
     """
     try:
-        number = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
+        number = fraction(text)
+    except ValueError as error:
         raise InputError(f"{text!r} is not a number (64, 0.5 and 1/8 are).") from error
     if number <= 0:
         raise InputError(f"{text!r} must be positive: it is varied on a log scale.")
@@ -60,8 +61,9 @@ def parse_values(text: str) -> Values:
 
 
 def _geometric(low: float, high: float, count_text: str) -> Values:
-    if not count_text.isdigit() or int(count_text) < 2:
-        raise InputError(f"{count_text!r} is not a number of points (2 or more).")
+    is_count = count_text.isdecimal() and len(count_text) <= len(str(MAX_POINTS))
+    if not is_count or not 2 <= int(count_text) <= MAX_POINTS:
+        raise InputError(f"{count_text[:40]!r} is not a number of points, 2 to {MAX_POINTS}.")
     steps = int(count_text) - 1
     return tuple(low * (high / low) ** (i / steps) for i in range(steps + 1))
 

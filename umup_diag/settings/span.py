@@ -1,9 +1,10 @@
 """A range of one positive number, ``1e-4..1e-1``; a single value is a range without extent."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 from math import isfinite
 from typing import Any
+
+from umup_diag.settings.values import fraction
 
 Span = tuple[float, float]
 
@@ -37,8 +38,8 @@ class SpanType:
 
 def _number(text: str) -> float:
     try:
-        return float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+        return float(fraction(text))
+    except ValueError:
         raise ValueError(f"{text!r} is neither a number nor a range like 1e-4..1e-1.") from None
 
 

@@ -1,8 +1,10 @@
 """The types of settings: from text on a command line, and from a value in TOML or in Python."""
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +37,28 @@ class EntryError(ValueError):
     def __init__(self, message: str, *, key: str, index: int) -> None:
         super().__init__(message)
         self.key, self.index = key, index
+
+
+_FARTHEST = 10**100  #: of a number in a range: ratios of two are floats still
+_LONG_EXPONENT = re.compile(r"[eE][+-]?\d{4}")
+
+
+def fraction(text: str) -> Fraction:
+    """A number of a range: ``64``, ``0.5``, ``1e-4`` or ``1/8``.
+
+    Raises:
+        ValueError: if it is none, or is beyond 1e100 or its inverse.
+    """
+    far = f"{text[:40]} is beyond 1e-100 … 1e100"
+    if _LONG_EXPONENT.search(text):  # Fraction would write all the digits out
+        raise ValueError(far)
+    try:
+        number = Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text} divides by zero") from None
+    if number and not Fraction(1, _FARTHEST) <= abs(number) <= _FARTHEST:
+        raise ValueError(far)
+    return number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,7 +167,7 @@ def test_the_command_prints_keeps_and_exits(tmp_path: Path) -> None:
     assert "+2.00" in done.out
     assert "compare: FAIL (1 PASS, 1 FAIL)" in done.out
     made = {path.name for path in (tmp_path / "reports" / "compare").iterdir()}
-    assert made == {"recording.jsonl", "result.json", "report.html"}
+    assert made == {"recording.jsonl", "result.json", "report.html", "changes.png", "changes.svg"}
     result = json.loads((tmp_path / "reports" / "compare" / "result.json").read_text())
     assert result["findings"][0]["change"] == 2.0
     assert run(tmp_path, "compare", "a", "a", "-q").exit_code == 0

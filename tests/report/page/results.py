@@ -7,13 +7,17 @@ import numpy as np
 import torch
 
 from umup_diag.checks import CHECKS
+from umup_diag.checks.audit.finding import PowerFinding
+from umup_diag.checks.compare.finding import ChangeFinding
 from umup_diag.checks.coordcheck.finding import SlopeFinding
+from umup_diag.checks.coupling.finding import PairFinding
 from umup_diag.checks.fix import Advice, Fix, Multiply
 from umup_diag.checks.fp8_range import judge as fp8_range
 from umup_diag.checks.fp8_range.settings import RangeSettings
 from umup_diag.checks.result import Finding, Note, NoteKind, Result
 from umup_diag.checks.scale_law.judge import judge as judge_law
 from umup_diag.checks.scale_law.settings import ScaleLawSettings
+from umup_diag.checks.transfer.finding import Measured, SizeOptimum, TransferFinding
 from umup_diag.checks.unit_scale.judge import ScaleFinding
 from umup_diag.checks.verdict import Verdict
 from umup_diag.numerics.histogram import CodeHistogram
@@ -88,7 +92,9 @@ def unit_scale(verdict: Verdict) -> Result:
                     fix=Fix(tensor=tensor, steps=(fix,)) if is_off else None,
                 )
             )
-    return result("unit-scale", findings, model="reference_model:mup", width=[128], seeds=5)
+    return result(
+        "unit-scale", findings, model="reference_model:mup", width=[128], seeds=5, tolerance=1.414
+    )
 
 
 def range_of_run(verdict: Verdict) -> Result:
@@ -149,6 +155,144 @@ def scale_law(verdict: Verdict) -> Result:
     return judge_law(recording, ScaleLawSettings(op="gated-silu"))
 
 
+def compare(verdict: Verdict) -> Result:
+    """One tensor has moved, or may have."""
+    findings = []
+    for kind in (Kind.INPUT, Kind.WEIGHT):
+        for order, tensor in enumerate(tensors(2, 6)):
+            is_off = order == 3 and kind is Kind.WEIGHT and verdict is not Verdict.PASS
+            change = 1.5 if is_off else 0.01 * order
+            half = 1.4 if is_off and verdict is Verdict.INCONCLUSIVE else 0.05
+            findings.append(
+                ChangeFinding(
+                    tensor=tensor,
+                    kind=kind,
+                    verdict=verdict if is_off else Verdict.PASS,
+                    cause=f"it is 2^{change:+.2f} times what it was" if is_off else None,
+                    order=order,
+                    pairs=3,
+                    seeds=3,
+                    before=0.0,
+                    change=change,
+                    interval=(change - half, change + half),
+                    last=change,
+                    band=0.25,
+                    points=((0, change),) * 3,
+                )
+            )
+    return result("compare", findings, run_a="reports/a", run_b="reports/b", band=0.25)
+
+
+def audit(verdict: Verdict) -> Result:
+    """The rate of one parameter does not go with width, or may not."""
+    findings = []
+    for order, tensor in enumerate(tensors(2, 6)):
+        is_off = order == 3 and verdict is not Verdict.PASS
+        power = 0.0 if is_off else -1.0
+        half = 2.0 if is_off and verdict is Verdict.INCONCLUSIVE else 0.0
+        fix = Multiply(what="learning rate", exponent=-1.0)
+        findings.append(
+            PowerFinding(
+                tensor=tensor,
+                kind="rate",
+                verdict=verdict if is_off else Verdict.PASS,
+                cause="the learning rate does not go with width" if is_off else None,
+                fix=Fix(tensor=tensor, steps=(fix,)) if is_off else None,
+                role="hidden",
+                order=order,
+                quantity="learning rate",
+                power=power,
+                interval=(power - half, power + half),
+                expected=-1.0,
+                accepted=(-1.1, -0.9),
+                value=2.0**-8,
+            )
+        )
+    return result("audit", findings, model="reference_model:mup", width=4096)
+
+
+def transfer(verdict: Verdict) -> Result:
+    """The best rate stays, goes as the inverse of width, or is not known well enough."""
+    drift = -1.0 if verdict is Verdict.FAIL else 0.0
+    half = 1.2 if verdict is Verdict.INCONCLUSIVE else 0.05
+    sizes = []
+    for at, width in enumerate((64, 128, 256)):
+        best = -6.0 + drift * at
+        losses = tuple(
+            Measured(
+                value=2.0 ** (best + off),
+                loss=2.0 - 0.1 * at + 0.1 * off**2,
+                error=0.01,
+                is_fitted=abs(off) <= 2,
+            )
+            for off in range(-4, 4)
+        )
+        sizes.append(
+            SizeOptimum(
+                size=width,
+                log2=best,
+                interval=(best - half, best + half),
+                curvature=0.1,
+                loss=2.0 - 0.1 * at,
+                points=losses,
+            )
+        )
+    fix = Multiply(what="learning rate", exponent=-1.0)
+    failing = verdict is Verdict.FAIL
+    found = TransferFinding(
+        tensor="lr",
+        kind="drift",
+        verdict=verdict,
+        cause=None if verdict is Verdict.PASS else "the best lr moves" if failing else "too noisy",
+        fix=Fix(tensor="lr", steps=(fix,)) if failing else None,
+        axis="width",
+        drift=drift,
+        interval=(drift - half, drift + half),
+        band=(-0.25, 0.25),
+        unfelt=0.25,
+        cost_nats=0.4 if failing else 0.0,
+        cost_fraction=0.2 if failing else 0.0,
+        target=4096,
+        extrapolated=2.0**-6,
+        extrapolated_interval=(2.0**-7, 2.0**-5),
+        sizes=tuple(sizes),
+    )
+    return result("transfer", [found], model="reference_model:mup", hp="lr")
+
+
+def coupling(verdict: Verdict) -> Result:
+    """Two that must be tuned together, or need not, or may."""
+    error = {Verdict.PASS: 0.001, Verdict.FAIL: 0.3, Verdict.INCONCLUSIVE: 0.03}[verdict]
+    tilt = 1.0 if verdict is Verdict.FAIL else 0.0
+    values = tuple(2.0**n for n in range(-2, 3))
+    grid = tuple(
+        tuple(2.0 + 0.1 * (x - tilt * y) ** 2 + 0.05 * y**2 for x in range(-2, 3))
+        for y in range(-2, 3)
+    )
+    pairs = [
+        PairFinding(
+            tensor=tuned,
+            kind="transfer_error",
+            verdict=verdict,
+            cause=None if verdict is Verdict.PASS else "the best of one depends on the other",
+            fix=Fix(tensor=tuned, steps=(Advice(text="tune both together"),))
+            if verdict is not Verdict.PASS
+            else None,
+            fixed=fixed,
+            error=error,
+            interval=(error / 2, error * 2),
+            workshop_error=error,
+            workshop_interval=(error / 2, error * 2),
+            allowed=0.02,
+            values=values,
+            fixed_values=values,
+            losses=grid,
+        )
+        for tuned, fixed in (("lr", "alpha_attn_softmax"), ("alpha_attn_softmax", "lr"))
+    ]
+    return result("coupling", pairs, model="reference_model:mup")
+
+
 def result(command: str, findings: Sequence[Finding], **settings: object) -> Result:
     """Worst first, as judges give it."""
     return Result(
@@ -165,6 +309,10 @@ MADE: Mapping[str, Callable[[Verdict], Result]] = {
     "unit-scale": unit_scale,
     "fp8-range": range_of_run,
     "scale-law": scale_law,
+    "compare": compare,
+    "audit": audit,
+    "transfer": transfer,
+    "coupling": coupling,
 }
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 from tests.plans.test_gate import MIXED
 from tests.report.page.results import MADE, coordcheck, view_of
 from tests.report.test_training_run import run as recorded
+from umup_diag.checks import CHECKS
 from umup_diag.checks.result import Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.plans.page import page as gate_page
@@ -22,10 +23,9 @@ from umup_diag.report.page import page, render
 from umup_diag.report.training_run import page as run_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path; apt install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on the path; apt install chromium"
+)
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=400, height=800)
 CASES = [(name, verdict) for name in MADE for verdict in Verdict]
 LARGEST = 3_000_000  #: bytes of a page
@@ -113,6 +113,10 @@ def test_every_reader_gets_the_answer(browser: Browser, name: str, verdict: Verd
         assert serious_faults(browser) == []
 
 
+def test_the_pages_of_all_checks_are_looked_at() -> None:
+    assert set(MADE) == set(CHECKS)
+
+
 def test_a_gate_and_a_run_have_pages_too(browser: Browser) -> None:
     assert_sound(browser, browser.open(gate_page(MIXED, Path("reports")), "gate"))
     browser.tab.set_viewport_size(PHONE)
@@ -184,6 +188,7 @@ def test_a_row_lights_its_line_and_a_line_its_row(browser: Browser) -> None:
     browser.tab.locator("#findings tbody tr button").first.click()
     assert browser.run("state.lit") == "layers.0.attention.k"
     assert browser.run("views.map((view) => view.signal('lit'))") == ["layers.0.attention.k"] * 3
+    assert browser.run("document.querySelector('tr.picked').rowIndex") == 1
     browser.tab.keyboard.press("Escape")
     assert browser.run("state.lit") == ""
     canvas = browser.tab.locator(".draw canvas").nth(1)

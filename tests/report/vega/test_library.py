@@ -2,6 +2,8 @@
 
 import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from umup_diag.report.vega import library
 
+PATIENCE = 60  #: seconds; a fork that hangs fails instead of stopping all tests
 SPEC = {
     "$schema": library.SCHEMA,
     "data": {"values": [{"x": 1, "y": 2}, {"x": 2, "y": 1}]},
@@ -55,8 +58,12 @@ def test_a_forked_process_draws_the_same() -> None:
             os._exit(status)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
-        assert pipe.read() == b"done"
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        ended, _, _ = select.select([pipe], [], [], PATIENCE)
+        if not ended:  # it waits for a thread that was not forked along
+            os.kill(child, signal.SIGKILL)
+        said = pipe.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert (said, status) == (b"done", 0)
 
 
 def test_the_script_is_kept_and_read_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from umup_diag.checks.audit.finding import PowerFinding
 from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.report import cells
-from umup_diag.report.answer import Answer, changes, told_first
+from umup_diag.report.answer import Answer, Change, changes, told_first
 from umup_diag.report.names import starred
 from umup_diag.report.style import number, signed, verdict_line
 from umup_diag.report.view import Column, View
@@ -66,7 +66,7 @@ def answer(result: Result) -> Answer:
         f"{settings.get('model')} at width {settings.get('width')}, held to "
         f"{settings.get('target')}: what each parameter starts at and is trained with."
     )
-    return Answer(about=about, lead=lead, first=first, changes=changes(failing))
+    return Answer(about=about, lead=lead, first=first, changes=_in_order(result))
 
 
 def table(result: Result, every: bool) -> RenderableType:
@@ -142,12 +142,16 @@ def _wrong(findings: Sequence[Finding]) -> Mapping[str, str]:
     return {tensor: ", ".join(kinds) for tensor, kinds in found.items()}
 
 
+def _in_order(result: Result) -> list[Change]:
+    """What to change, in forward order."""
+    failing = [finding for finding in result.findings if finding.verdict is Verdict.FAIL]
+    return changes(failing, among=[finding.tensor for finding in result.findings])
+
+
 def _changes(result: Result) -> list[RenderableType]:
     """What is wrong, and what to do, a line for each cause; what is undecided; the notes."""
     lines: list[Text] = []
-    failing = [finding for finding in result.findings if finding.verdict is Verdict.FAIL]
-    named = [finding.tensor for finding in result.findings]
-    for change in changes(failing, among=named):
+    for change in _in_order(result):
         lines.append(Text(f"{change.cause}: {change.action}", "bold"))
         lines.append(Text(f"  of {', '.join(change.tensors)}"))
     undecided = [f for f in result.findings if f.verdict is Verdict.INCONCLUSIVE]

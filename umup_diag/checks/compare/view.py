@@ -7,9 +7,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from umup_diag.checks.compare.chart import charts
 from umup_diag.checks.compare.finding import ChangeFinding, change_findings
 from umup_diag.checks.result import Result, Verdict
 from umup_diag.report import cells
+from umup_diag.report.answer import Answer, told_first
 from umup_diag.report.style import OFFENDERS, signed, styled, verdict_line
 from umup_diag.report.view import View
 from umup_diag.scaling.kinds import kind_order
@@ -21,16 +23,34 @@ def view() -> View:
         table=table,
         columns={
             "tensor": lambda finding: finding.tensor,
+            "verdict": lambda finding: finding.verdict,
             "kind": lambda finding: finding.kind,
             "octaves": lambda finding: signed(finding.change),
             "95 % interval": lambda finding: cells.span(finding.interval, signed),
             "last": lambda finding: signed(finding.last),
             "pairs": lambda finding: str(finding.pairs),
             "seeds": lambda finding: str(finding.seeds),
-            "verdict": lambda finding: finding.verdict,
             "cause": cells.cause,
             "fix": cells.fix,
         },
+        answer=answer,
+        charts=charts,
+        stems=("changes",),
+    )
+
+
+def answer(result: Result) -> Answer:
+    """Which two runs, and what has moved furthest."""
+    settings = result.settings
+    findings = change_findings(result)  # what has moved furthest comes first
+    lead, first = told_first(
+        result, offender=next(iter(findings), None), lead="Moved furthest", nearest=None
+    )
+    return Answer(
+        about=f"{settings.get('run_b')} held to {settings.get('run_a')}: {len(findings)} tensors, "
+        f"±{settings.get('band')} octaves count as the same.",
+        lead=lead,
+        first=first,
     )
 
 

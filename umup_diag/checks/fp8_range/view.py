@@ -17,7 +17,7 @@ from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.report import cells
 from umup_diag.report.answer import Answer, Change, told_first
-from umup_diag.report.names import collapse
+from umup_diag.report.names import collapse, starred
 from umup_diag.report.style import OFFENDERS, signed, verdict_line
 from umup_diag.report.view import View
 from umup_diag.scaling.kinds import kind_order
@@ -203,7 +203,7 @@ def _alike(findings: Sequence[RangeFinding]) -> list[list[RangeFinding]]:
     """Findings of the same kind and flag in repeated layers together, each led by its worst."""
     groups: dict[tuple[str, ...], list[RangeFinding]] = {}
     for finding in findings:
-        key = (collapse([finding.tensor])[0], finding.kind, finding.held_to.flag)
+        key = (starred(finding.tensor), finding.kind, finding.held_to.flag)
         groups.setdefault(key, []).append(finding)
     return list(groups.values())
 
@@ -221,7 +221,7 @@ def _add(rows: Table, group: Sequence[RangeFinding]) -> None:
     """A row for the worst of a group, a second with what it is, and one for each further format."""
     worst, flag = group[0], group[0].held_to.flag
     is_alone = len(group) == 1
-    name = Text(worst.tensor if is_alone else collapse([worst.tensor])[0])
+    name = Text(worst.tensor if is_alone else starred(worst.tensor))
     about = Text(f"  {worst.kind} ", "dim")
     about.append(flag.replace("_", " "), FLAG_STYLES[flag])
     about.append("" if is_alone else f" ×{len(group)}", "dim")

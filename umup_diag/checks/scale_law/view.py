@@ -58,7 +58,7 @@ def answer(result: Result) -> Answer:
         about=f"Scale of {op}, measured on unit-normal inputs at {points} points.",
         lead=lead,
         first=first,
-        changes=changes(findings),
+        changes=changes(findings, among=[finding.tensor for finding in findings]),
         code="\n".join([PASTE_HEADER, *laws]) if laws else "",
     )
 

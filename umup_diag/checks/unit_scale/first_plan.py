@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from umup_diag.checks.result import Result, Verdict
 from umup_diag.checks.unit_scale.judge import ScaleFinding
-from umup_diag.report.names import collapse
+from umup_diag.report.names import collapse, starred
 from umup_diag.report.style import number
 from umup_diag.scaling.kinds import kind_order
 
@@ -28,13 +28,13 @@ def first_plan(result: Result) -> str:
         "",
         "# Measured when this was written; expected is 1 where nothing is said.",
     ]
-    groups = _groups(findings)
+    groups = _groups(findings, findings)
     for (kind, tensor), members in groups.items():
         low, high = (end(member.rms for member in members) for end in (min, max))
         span = number(low) if number(low) == number(high) else f"{number(low)}…{number(high)}"
         expected = _expected(members)
         lines.append(f"#   {kind} {tensor}: {span}{expected}")
-    failing = _groups([each for each in findings if each.verdict is not Verdict.PASS])
+    failing = _groups([each for each in findings if each.verdict is not Verdict.PASS], findings)
     if failing:
         lines += [
             "",
@@ -59,11 +59,21 @@ def first_plan(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _groups(findings: Sequence[ScaleFinding]) -> dict[tuple[str, str], list[ScaleFinding]]:
-    """Findings by kind and starred tensor name, in forward order."""
+def _groups(
+    findings: Sequence[ScaleFinding], among: Sequence[ScaleFinding]
+) -> dict[tuple[str, str], list[ScaleFinding]]:
+    """Findings by kind and name, in forward order; starred where all siblings are among them."""
+    names: dict[str, list[str]] = {}
+    every: dict[str, list[str]] = {}
+    for found, some in ((names, findings), (every, among)):
+        for finding in some:
+            found.setdefault(finding.kind, []).append(finding.tensor)
+    shared = {kind: set(collapse(some, among=every[kind])) for kind, some in names.items()}
     groups: dict[tuple[str, str], list[ScaleFinding]] = {}
     for finding in sorted(findings, key=lambda each: (kind_order(each.kind), each.order)):
-        groups.setdefault((str(finding.kind), collapse([finding.tensor])[0]), []).append(finding)
+        star = starred(finding.tensor)
+        name = star if star in shared[finding.kind] else finding.tensor
+        groups.setdefault((str(finding.kind), name), []).append(finding)
     return groups
 
 

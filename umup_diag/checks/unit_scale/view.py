@@ -65,7 +65,7 @@ def answer(result: Result) -> Answer:
         + f", {result.settings.get('seeds')} models each: the RMS of every linear layer's tensors.",
         lead=lead,
         first=first,
-        changes=changes(failing),
+        changes=changes(failing, among=[finding.tensor for finding in findings]),
     )
 
 
@@ -144,6 +144,7 @@ def _changes(findings: Sequence[ScaleFinding]) -> list[RenderableType]:
     causes: dict[str, list[str]] = {}
     for finding in failing:
         causes.setdefault(f"{finding.kind}: {finding.cause}", []).append(finding.tensor)
+    named = [finding.tensor for finding in findings]
     for cause, tensors in causes.items():
-        lines.append(Text(f"  {cause}: {', '.join(collapse(tensors))}"))
+        lines.append(Text(f"  {cause}: {', '.join(collapse(tensors, among=named))}"))
     return [Group(*lines)]
