@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -74,6 +75,53 @@ def test_tied_weights_pass_and_each_of_their_layers_has_its_gain() -> None:
 def test_a_multiplier_after_a_tied_readout_is_named() -> None:
     found = causes(check(lambda width: Tied(width, power=-0.5)))
     assert found == {"head": ("multiplier", "multiply the multiplier by width^-0.5")}
+
+
+def test_a_wrong_start_of_a_tied_weight_is_one_fault() -> None:
+    def build(width: int) -> Tied:
+        model = Tied(width)
+        with torch.no_grad():
+            model.embedding.weight.mul_((width / BASE) ** 0.5)
+        return model
+
+    found = causes(check(build))
+    assert found == {"embedding": ("init", "multiply the initial weights by width^-0.5")}
+
+
+class Biased(nn.Module):
+    """A readout with a bias, behind which a constant stands that meets both."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding, self.up = nn.Embedding(256, width), nn.Linear(width, width)
+        self.head = nn.Linear(width, 256)
+        nn.init.normal_(self.up.weight, std=width**-0.5)
+        nn.init.normal_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.multiplier = 1 / width
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        out: Tensor = self.head(x + torch.relu(self.up(x))) * self.multiplier
+        return out
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_a_bias_may_make_up_for_the_constant_behind_it(power: float) -> None:
+    def optimizer(model: Biased) -> torch.optim.Optimizer:
+        scale = model.up.in_features / BASE
+        powers = {"up.weight": -1.0, "head.bias": power}
+        groups = [
+            {"params": [parameter], "lr": RATE * scale ** powers.get(name, 0.0)}
+            for name, parameter in model.named_parameters()
+        ]
+        return torch.optim.Adam(groups)
+
+    result = check(Biased, optimizer)
+    if power < 2.0:
+        assert result.verdict is Verdict.PASS, [str(f.sentence) for f in result.findings]
+    else:
+        assert causes(result)["head.bias"][0] == "learning rate"
 
 
 def test_a_rate_of_ones_own_optimizer_is_named() -> None:

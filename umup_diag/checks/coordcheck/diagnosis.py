@@ -161,6 +161,8 @@ class Diagnosis:
         """A layer whose gain is off at init."""
         tensor = facts.tensor
         gain, rate = self._off(tensor, Kind.GAIN), self._rate_off(facts)
+        if facts.is_tied and self._starts_wrong(gain):
+            return
         # Under descent a multiplier counts in the gradient and in the output.
         twice = 2 if facts.update_rule is UpdateRule.SGD else 1
         kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE)
@@ -172,6 +174,12 @@ class Diagnosis:
             self._add(facts, Cause.INIT_AND_RATE, deviations, *kinds)
         else:
             self._add(facts, Cause.INIT, {"initial weights": gain}, *kinds)
+
+    def _starts_wrong(self, gain: float) -> bool:
+        """Whether weights start wrong the way in which the gain of a layer that has them is."""
+        return any(
+            root.deviations.get("initial weights", 0.0) * gain > 0 for root in self.roots.values()
+        )
 
     def _readout(self, failing: Sequence[str]) -> None:
         """A readout whose gain is off, where the gradients of the model say so too."""

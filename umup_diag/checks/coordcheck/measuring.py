@@ -208,7 +208,9 @@ class Measuring:
                 rate = rate + factor + (factor if self.true_gradient else _NONE)
             elif matrix and role and self.evidence.steps(tensor, Kind.GAIN):
                 return None
-            return rate, Accepted(low=expected, high=expected), Kind.RATE
+            # A bias that a constant meets as well may make up for it, or not.
+            high = expected - 2.0 * self._multiplied_after(tensor)
+            return rate, Accepted(low=expected, high=high), Kind.RATE
         gain = self.evidence.trend(tensor, Kind.UPDATE_GAIN, step)
         if gain is not None and role is not None:
             gain = gain + self.outer(tensor)
@@ -219,7 +221,8 @@ class Measuring:
             return gain, Accepted(low=expected, high=expected), Kind.UPDATE_GAIN
         if facts.is_sign and rate is not None:
             expected = row.lr(UpdateRule.ADAM) + row.multiplier
-            return rate, Accepted(low=expected, high=expected), Kind.RATE
+            high = expected - self._multiplied_after(tensor)
+            return rate, Accepted(low=expected, high=high), Kind.RATE
         return None
 
     def _layer(self, facts: Facts) -> Iterator[Question]:
