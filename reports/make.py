@@ -170,14 +170,19 @@ def slopes() -> None:
     print(f"{out}: {agree} of {len(table)} agree")
 
 
+def _keep_small(out: Path) -> None:
+    """Leave the result and the pictures; the rest is made from them, or takes megabytes."""
+    for path in (out / "recording.jsonl", out / "report.html", *out.glob("*.svg")):
+        path.unlink()
+
+
 def coordcheck() -> None:
     """Write reports/coordcheck/<scheme>: the result and the picture, without the recording."""
     for scheme in (*SCHEMES, "depth_mup"):
         out = HERE / "coordcheck" / scheme
         command = [sys.executable, "-m", "umup_diag.cli", "coordcheck", "-q", "--out", str(out)]
         done = subprocess.run([*command, "--model", f"reference_model:{scheme}"], check=False)
-        for name in ("recording.jsonl", "report.html"):
-            (out / name).unlink()
+        _keep_small(out)
         print(f"{out}: exit {done.returncode}")
 
 
@@ -188,8 +193,7 @@ def scale_law() -> None:
         command = [sys.executable, "-m", "umup_diag.cli", "scale-law", op, "--out", str(out)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         (out / "report.txt").write_text(done.stdout)
-        for name in ("recording.jsonl", "report.html"):
-            (out / name).unlink()
+        _keep_small(out)
         print(f"{out}: exit {done.returncode}")
 
 
