@@ -26,7 +26,7 @@ _TEMPLATES = Environment(
 )
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", "ERROR": "!"}
 #: Rows that pass; more are folded: where something else is there to see, and where nothing is.
-MOST_UNFOLDED, MOST_UNFOLDED_ALONE = 12, 60
+MOST_UNFOLDED, MOST_UNFOLDED_ALONE = 12, 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
