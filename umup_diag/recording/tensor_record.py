@@ -84,6 +84,7 @@ class TensorRecord:
         order: place in the forward pass, or in the checkpoint.
         fans: of the layer's weight; None for what is no parameter's.
         head_dim: of attention logits; None for others.
+        weight_of: the tensor whose weight a tied layer has; None where it has its own.
         blocks: block format → what a cast to it does; empty unless it was asked for.
     """
 
@@ -93,6 +94,7 @@ class TensorRecord:
     order: int = 0
     fans: Fans | None = None
     head_dim: int | None = None
+    weight_of: str | None = None
     blocks: Mapping[str, BlockCast] = field(default_factory=dict)
 
     @property
@@ -127,6 +129,8 @@ class TensorRecord:
             written |= {"fan_in": self.fans.fan_in, "fan_out": self.fans.fan_out}
         if self.head_dim is not None:
             written["head_dim"] = self.head_dim
+        if self.weight_of is not None:
+            written["weight_of"] = self.weight_of
         if self.blocks:
             written["blocks"] = {name: cast.encode() for name, cast in self.blocks.items()}
         match self.statistics:
@@ -157,6 +161,7 @@ class TensorRecord:
                 fan_out=strict_json.whole(written["fan_out"]),
             )
         kind, head_dim = str(written["kind"]), written.get("head_dim")
+        weight_of = written.get("weight_of")
         return cls(
             tensor=str(written["tensor"]),
             kind=Kind(kind) if kind in set(Kind) else kind,
@@ -164,6 +169,7 @@ class TensorRecord:
             order=strict_json.whole(written["order"]),
             fans=fans,
             head_dim=None if head_dim is None else strict_json.whole(head_dim),
+            weight_of=None if weight_of is None else str(weight_of),
             blocks={
                 name: BlockCast.decode(cast) for name, cast in written.get("blocks", {}).items()
             },

@@ -88,6 +88,19 @@ def test_a_wrong_start_of_a_tied_weight_is_one_fault() -> None:
     assert found == {"embedding": ("init", "multiply the initial weights by width^-0.5")}
 
 
+def test_a_tied_readouts_multiplier_is_named_beside_another_layers_start() -> None:
+    def build(width: int) -> Tied:
+        model = Tied(width, power=-0.5)
+        with torch.no_grad():
+            model.up.weight.mul_((width / BASE) ** 0.5)
+        return model
+
+    assert causes(check(build)) == {
+        "up": ("init", "multiply the initial weights by width^-0.5"),
+        "head": ("multiplier", "multiply the multiplier by width^-0.5"),
+    }
+
+
 class Biased(nn.Module):
     """A readout with a bias, behind which a constant stands that meets both."""
 

@@ -31,7 +31,7 @@ def evidence(
         role=Role.HIDDEN,
         update_rule=UpdateRule.ADAM,
         is_sign=True,
-        is_tied=False,
+        weight_of=None,
     )
     return Evidence(
         values={(tensor, k, 1): {s: dict(v) for s in range(SEEDS)} for k, v in by_kind.items()},

@@ -161,13 +161,13 @@ class Diagnosis:
         """A layer whose gain is off at init."""
         tensor = facts.tensor
         gain, rate = self._off(tensor, Kind.GAIN), self._rate_off(facts)
-        if facts.is_tied and self._starts_wrong(gain):
-            return
+        if self._starts_wrong(facts.weight_of, gain):
+            return  # and its multiplier need not be
         # Under descent a multiplier counts in the gradient and in the output.
         twice = 2 if facts.update_rule is UpdateRule.SGD else 1
         kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE)
         has_both = rate is not None and abs(rate / twice - gain) <= SAME_POWER
-        if has_both or facts.is_tied:  # the initial weights are another's, and right there
+        if has_both or facts.weight_of:  # the initial weights are another's, and right there
             self._add(facts, Cause.MULTIPLIER, {"multiplier": gain}, *kinds)
         elif rate:
             deviations = {"initial weights": gain, "learning rate": rate}
@@ -175,11 +175,10 @@ class Diagnosis:
         else:
             self._add(facts, Cause.INIT, {"initial weights": gain}, *kinds)
 
-    def _starts_wrong(self, gain: float) -> bool:
-        """Whether weights start wrong the way in which the gain of a layer that has them is."""
-        return any(
-            root.deviations.get("initial weights", 0.0) * gain > 0 for root in self.roots.values()
-        )
+    def _starts_wrong(self, owner: str | None, gain: float) -> bool:
+        """Whether a tied layer is off because its weights start wrong where they are from."""
+        root = self.roots.get(owner or "")
+        return root is not None and root.deviations.get("initial weights", 0.0) * gain > 0
 
     def _readout(self, failing: Sequence[str]) -> None:
         """A readout whose gain is off, where the gradients of the model say so too."""

@@ -26,7 +26,7 @@ class Facts:
         role: in the limit of width; None where neither fan grows.
         update_rule: how its updates go with its gradients, as the first one shows.
         is_sign: whether its first update has the sign of its gradient and one size, as Adam's.
-        is_tied: whether it is a layer that has its weight, and the weight's updates, from another.
+        weight_of: the tensor that a tied layer has its weight, and the weight's updates, from.
     """
 
     tensor: str
@@ -34,7 +34,7 @@ class Facts:
     role: Role | None
     update_rule: UpdateRule
     is_sign: bool
-    is_tied: bool
+    weight_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Evidence:
         counts: dict[str, dict[int, int]] = defaultdict(dict)
         order: dict[str, int] = {}
         trained: dict[int, dict[str, Fans]] = defaultdict(dict)
+        weight_of: dict[str, str | None] = {}
         for frame, record in recording:
             assert frame.step is not None
             tensor, kind = record.tensor, Kind(record.kind)
@@ -78,6 +79,7 @@ class Evidence:
             order[tensor] = min(record.order, order.get(tensor, record.order))
             if kind in (Kind.LOSS_CHANGE, Kind.GAIN, Kind.ATTENTION_LOGITS):
                 counts[tensor][width] = record.statistics.count
+                weight_of[tensor] = record.weight_of
                 if record.fans is not None:
                     fans[tensor][width] = record.fans
             if kind is Kind.LOSS_CHANGE and record.fans is not None:
@@ -88,7 +90,9 @@ class Evidence:
             steps[tensor, kind].append(step)
         typical = {key: _median(values[*key, each[0]]) for key, each in steps.items()}
         facts = {
-            tensor: _facts(tensor, order[tensor], typical, fans[tensor], counts[tensor])
+            tensor: _facts(
+                tensor, order[tensor], typical, fans[tensor], counts[tensor], weight_of[tensor]
+            )
             for tensor in sorted(counts, key=lambda tensor: order[tensor])
             if fans[tensor]
         }
@@ -159,6 +163,7 @@ def _facts(
     typical: Mapping[tuple[str, Kind], float],
     fans: Mapping[int, Fans],
     counts: Mapping[int, int],
+    weight_of: str | None,
 ) -> Facts:
     narrow, wide = min(fans), max(fans)
     grows = counts[wide] > counts[narrow]
@@ -174,5 +179,5 @@ def _facts(
         role=role,
         update_rule=UpdateRule.SGD if descends and not is_sign else UpdateRule.ADAM,
         is_sign=is_sign,
-        is_tied=(tensor, Kind.UPDATE_GAIN) in typical and (tensor, Kind.LOSS_CHANGE) not in typical,
+        weight_of=weight_of,
     )

@@ -60,6 +60,12 @@ class Probe:
             )
             for named in self.tensors
         }
+        self._weight_of = {
+            layer: name
+            for name, sharers in self._layers_of.items()
+            for layer in sharers
+            if layer != name
+        }
         self._matrices = {
             named.parameter: named.name for named in self.tensors if named.parameter.dim() > 1
         }
@@ -167,6 +173,7 @@ class Probe:
                     self._owners.get(reading.tensor, reading.tensor), len(self._order)
                 ),
                 fans=self._fans.get(reading.tensor),
+                weight_of=self._weight_of.get(reading.tensor),
             )
             for reading in taken
         ]
