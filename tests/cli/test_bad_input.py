@@ -66,6 +66,24 @@ USERS = [
 ]
 
 
+USAGE = [
+    (("coordcheck", "--widht", "64"), "No such option '--widht'. Did you mean '--widths'?"),
+    (("coordcheck", "--widths", "abc"), "'abc' is neither like 128..4096 nor like 128,256,512."),
+    (("coordcheck", "--seeds"), "Option '--seeds' requires an argument."),
+    (("fp8-range",), "Missing argument 'SOURCES...'."),
+    (("coordchek",), "Did you mean 'coordcheck'?"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), USAGE, ids=[" ".join(args) for args, _ in USAGE])
+def test_a_mistyped_command_line_is_two_lines(
+    tmp_path: Path, args: tuple[str, ...], message: str
+) -> None:
+    done = run(tmp_path, *args)
+    is_clear(done)
+    assert done.err.splitlines()[0].endswith(message), done.err
+
+
 @pytest.mark.parametrize(("model", "message"), USERS, ids=[model for model, _ in USERS])
 def test_the_users_own_code_is_named_by_file_and_line(here: Path, model: str, message: str) -> None:
     done = run(here, "coordcheck", "--model", model, *SMALL)

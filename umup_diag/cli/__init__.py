@@ -33,8 +33,11 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False, obj=debugging)
         sys.stdout.flush()
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show(file=sys.stderr)
+        sys.exit(ExitCode.INPUT)
+    except click.ClickException as error:
+        streams.say(_explain(error), err=True)
         sys.exit(ExitCode.INPUT)
     except (click.Abort, KeyboardInterrupt):
         streams.say("\nInterrupted.", err=True)
@@ -48,3 +51,12 @@ def main() -> None:
         code, text = explain(error)
         streams.say(text, err=True)
         sys.exit(code)
+
+
+def _explain(error: click.ClickException) -> str:
+    """What is wrong with the command line, and where to look it up: two lines for click's four."""
+    said = f"Error: {error.format_message()}"
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return (
+        said if context is None else f"{said}\n{context.command_path} --help lists what it takes."
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -69,11 +70,11 @@ def coordcheck(verdict: Verdict, *, layers: int = 2, each: int = 6, kinds: int =
     return result("coordcheck", findings, model="reference_model:mup", widths=[64, 128, 256, 512])
 
 
-def unit_scale(verdict: Verdict) -> Result:
+def unit_scale(verdict: Verdict, *, layers: int = 2, each: int = 6) -> Result:
     """One weight is off, or undecided."""
     findings = []
     for kind in (Kind.INPUT, Kind.WEIGHT, Kind.OUTPUT, Kind.GRAD_OUTPUT):
-        for order, tensor in enumerate(tensors(2, 6)):
+        for order, tensor in enumerate(tensors(layers, each)):
             is_off = order == 3 and kind is Kind.WEIGHT and verdict is not Verdict.PASS
             rms = 0.1 if is_off else 1.0
             fix = Multiply(what="initial standard deviation", factor=10.0)
@@ -97,13 +98,13 @@ def unit_scale(verdict: Verdict) -> Result:
     )
 
 
-def range_of_run(verdict: Verdict) -> Result:
+def range_of_run(verdict: Verdict, *, layers: int = 1, each: int = 6) -> Result:
     """A run of which one tensor grows out of its format, or that says too little."""
     random = torch.Generator().manual_seed(0)
     frames = []
     for step in range(0, 400, 100):
         records = []
-        for order, tensor in enumerate(tensors(1, 6)):
+        for order, tensor in enumerate(tensors(layers, each)):
             for kind in (Kind.INPUT, Kind.GRAD_OUTPUT):
                 scale = 2.0 ** (step / 120) if order == 2 else 1.0
                 if order == 5 and kind is Kind.GRAD_OUTPUT and verdict is Verdict.FAIL:
@@ -155,11 +156,11 @@ def scale_law(verdict: Verdict) -> Result:
     return judge_law(recording, ScaleLawSettings(op="gated-silu"))
 
 
-def compare(verdict: Verdict) -> Result:
+def compare(verdict: Verdict, *, layers: int = 2, each: int = 6) -> Result:
     """One tensor has moved, or may have."""
     findings = []
     for kind in (Kind.INPUT, Kind.WEIGHT):
-        for order, tensor in enumerate(tensors(2, 6)):
+        for order, tensor in enumerate(tensors(layers, each)):
             is_off = order == 3 and kind is Kind.WEIGHT and verdict is not Verdict.PASS
             change = 1.5 if is_off else 0.01 * order
             half = 1.4 if is_off and verdict is Verdict.INCONCLUSIVE else 0.05
@@ -183,10 +184,10 @@ def compare(verdict: Verdict) -> Result:
     return result("compare", findings, run_a="reports/a", run_b="reports/b", band=0.25)
 
 
-def audit(verdict: Verdict) -> Result:
+def audit(verdict: Verdict, *, layers: int = 2, each: int = 6) -> Result:
     """The rate of one parameter does not go with width, or may not."""
     findings = []
-    for order, tensor in enumerate(tensors(2, 6)):
+    for order, tensor in enumerate(tensors(layers, each)):
         is_off = order == 3 and verdict is not Verdict.PASS
         power = 0.0 if is_off else -1.0
         half = 2.0 if is_off and verdict is Verdict.INCONCLUSIVE else 0.0
@@ -313,6 +314,15 @@ MADE: Mapping[str, Callable[[Verdict], Result]] = {
     "audit": audit,
     "transfer": transfer,
     "coupling": coupling,
+}
+
+#: Of a model with 32 layers of 14 tensors; the other checks' results do not grow with the model.
+LARGE: Mapping[str, Callable[[Verdict], Result]] = {
+    "coordcheck": partial(coordcheck, layers=32, each=14, kinds=8),
+    "unit-scale": partial(unit_scale, layers=32, each=14),
+    "fp8-range": partial(range_of_run, layers=32, each=14),
+    "compare": partial(compare, layers=32, each=14),
+    "audit": partial(audit, layers=32, each=14),
 }
 
 
