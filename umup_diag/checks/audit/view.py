@@ -30,7 +30,9 @@ _COLUMNS: Mapping[str, Column] = {
     "power": _of_powers(lambda finding: signed(finding.power)),
     "95 % interval": _of_powers(lambda finding: cells.span(finding.interval, signed)),
     "expected": _of_powers(lambda finding: signed(finding.expected)),
-    "what": lambda finding: finding.measured,
+    "what": lambda finding: (
+        finding.quantity if isinstance(finding, PowerFinding) else finding.measured
+    ),
     "cause": cells.cause,
     "fix": cells.fix,
 }

@@ -55,10 +55,10 @@ def view() -> View:
             "lost to no scale, dB": lambda finding: (
                 "" if finding.lost_db is None else signed(finding.lost_db)
             ),
-            "blocks": lambda finding: blocks(finding.held_to),
-            "other formats": _others,
             "cause": cells.cause,
             "fix": cells.fix,
+            "blocks": lambda finding: blocks(finding.held_to),
+            "other formats": _others,
         },
         charts=charts,
         stems=("spans", "training", "headroom", "forecast"),

@@ -25,6 +25,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", "ERROR": "!"}
+_NOTHING = {"", "—"}  #: cells that say that there is nothing to say
 #: Rows that pass; more are folded: where something else is there to see, and where nothing is.
 MOST_UNFOLDED, MOST_UNFOLDED_ALONE = 12, 400
 
@@ -72,7 +73,7 @@ class Table:
         title: str = "Every finding",
         filters: Sequence[str] = (),
     ) -> Self:
-        """A row an item; a column that is empty in every row is left out.
+        """A row an item; a column with nothing in every row is left out.
 
         Args:
             items: in order.
@@ -82,7 +83,7 @@ class Table:
             filters: headings of columns to filter by.
         """
         cells = {heading: list(map(column, items)) for heading, column in columns.items()}
-        kept = {heading: each for heading, each in cells.items() if any(c.text for c in each)}
+        kept = {heading: each for heading, each in cells.items() if {c.text for c in each} - _NOTHING}
         return cls(
             title=title,
             headings=list(kept),
