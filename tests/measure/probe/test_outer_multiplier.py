@@ -17,7 +17,7 @@ Forward = Callable[["Two", Tensor], Tensor]
 class Two(nn.Module):
     def __init__(self, forward: Forward) -> None:
         super().__init__()
-        self.first, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+        self.first, self.other, self.head = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
         self.run = forward
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,6 +59,26 @@ def test_a_branch_weight_belongs_to_the_branch() -> None:
         return out
 
     assert constants(residual) == {("first", Kind.OUTPUT_MULTIPLIER): 0.25}
+
+
+def test_a_branch_weight_belongs_to_all_that_ends_the_branch() -> None:
+    def parallel(m: Two, x: Tensor) -> Tensor:
+        stream = F.pad(x, (0, 2)).requires_grad_().clone()
+        branch = torch.relu(m.first(x) + torch.ones(5, 5) @ m.other(x))
+        out: Tensor = m.head(F.layer_norm(stream + 0.25 * branch, (6,)))
+        return out
+
+    weight = {(name, Kind.OUTPUT_MULTIPLIER): 0.25 for name in ("first", "other")}
+    assert constants(parallel) == weight
+
+
+def test_a_constant_after_the_stream_is_the_readouts_and_not_the_last_branchs() -> None:
+    def residual(m: Two, x: Tensor) -> Tensor:
+        stream = F.pad(x, (0, 2)).requires_grad_().clone()
+        out: Tensor = m.head((stream + m.first(x)) * 0.125)
+        return out
+
+    assert constants(residual) == {("head", Kind.INPUT_MULTIPLIER): 0.125}
 
 
 def test_a_trainable_scalar_or_a_gain_is_no_constant() -> None:

@@ -2,10 +2,13 @@
 
 ``head(x * m)``, ``head(x) * m`` and ``loss(head(x) * m)`` are one model. A constant right after a
 layer belongs to that layer; one right before, to the layer that takes it, unless it is another's.
+One that weighs a branch before it is added, ``x + m * relu(a(x) + b(x))``, belongs to every layer
+that the branch ends with.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from math import prod
 from typing import Any
 
 import torch
@@ -31,6 +34,9 @@ _TRANSPARENT = (
     "Slice",
 )
 
+#: What passes a positive factor on besides: a rectifier, and a product with what has no gradient.
+_HOMOGENEOUS = ("Relu", "LeakyRelu", "Mm", "Bmm", "Sum", "Mean", "IndexAdd", "ScatterAdd")
+
 
 def outer_multipliers(
     loss: Tensor, calls: Mapping[str, Iterable[tuple[Tensor | None, Tensor]]]
@@ -47,22 +53,14 @@ def outer_multipliers(
     before, after = dict.fromkeys(ends, 1.0), dict.fromkeys(ends, 1.0)
     claimed: set[Node] = set(outs)
     for end, name in outs.items():
-        node: Node = end
-        while len(consumers[node]) == 1:
-            (node,) = consumers[node]
-            if node in outs:
-                break
-            constant = _constant(node)
-            if constant is not None:
-                after[name] *= constant
-                claimed.add(node)
-            elif not _is_transparent(node) or _is_sum(node):
-                break
+        own = list(_own(end, consumers, outs))
+        claimed |= {node for node, _ in own}
+        after[name] = prod(constant for _, constant in own)
     for name, (given, _) in ends.items():
         node = None if given is None else given.grad_fn
         while node is not None and node not in claimed:
             constant = _constant(node)
-            if constant is None and (not _is_transparent(node) or len(_before(node)) != 1):
+            if constant is None and (not _is(node, _TRANSPARENT) or len(_before(node)) != 1):
                 break
             before[name] *= 1.0 if constant is None else constant
             (node,) = _before(node)
@@ -85,6 +83,30 @@ def first_layers(start: Iterable[Node], outs: Mapping[Node, str]) -> set[str]:
     return found
 
 
+def _own(
+    end: Node, consumers: Mapping[Node, list[Node]], outs: Mapping[Node, str]
+) -> Iterator[tuple[Node, float]]:
+    """The constants that multiply what a layer gives, and it alone or all of its branch."""
+    node, is_alone = end, True
+    weights: list[tuple[Node, float]] = []  # of the branch, if it is one
+    while len(consumers[node]) == 1:
+        (node,) = consumers[node]
+        if node in outs:
+            return
+        constant, is_sum = _constant(node), _is_sum(node)
+        if constant is not None and is_alone:
+            yield node, constant
+        elif constant is not None:
+            weights.append((node, constant))
+        elif is_sum and weights:
+            yield from weights
+            weights = []
+        elif is_sum or (_is(node, _HOMOGENEOUS) and len(_before(node)) == 1):
+            is_alone = False
+        elif not _is(node, _TRANSPARENT):
+            return
+
+
 def _consumers(end: Node) -> Mapping[Node, list[Node]]:
     found: dict[Node, list[Node]] = defaultdict(list)
     seen, ahead = {end}, [end] if end is not None else []
@@ -103,9 +125,8 @@ def _before(node: Node) -> list[Node]:
     return [before for before, _ in node.next_functions if before is not None]
 
 
-def _is_transparent(node: Node) -> bool:
-    kind = node.name().removesuffix("0").removesuffix("Backward")
-    return kind in _TRANSPARENT
+def _is(node: Node, kinds: Collection[str]) -> bool:
+    return node.name().removesuffix("0").removesuffix("Backward") in kinds
 
 
 def _is_sum(node: Node) -> bool:
@@ -113,6 +134,8 @@ def _is_sum(node: Node) -> bool:
 
     What is added may be frozen, and then leaves no node.
     """
+    if not _is(node, ("Add",)):
+        return False
     biases = sum(each.name() == "torch::autograd::AccumulateGrad" for each in _before(node))
     return bool(len(node.next_functions) - biases > 1)
 

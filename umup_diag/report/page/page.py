@@ -83,7 +83,9 @@ class Table:
             filters: headings of columns to filter by.
         """
         cells = {heading: list(map(column, items)) for heading, column in columns.items()}
-        kept = {heading: each for heading, each in cells.items() if {c.text for c in each} - _NOTHING}
+        kept = {
+            heading: each for heading, each in cells.items() if {c.text for c in each} - _NOTHING
+        }
         return cls(
             title=title,
             headings=list(kept),
