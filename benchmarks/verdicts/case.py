@@ -13,6 +13,7 @@ class Split(StrEnum):
     DEV = "dev"
     HELD_OUT = "held_out"
     UNTOUCHED = "untouched"
+    FRESH = "fresh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

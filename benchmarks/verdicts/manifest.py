@@ -11,6 +11,7 @@ PARTS = {
     Split.DEV: "benchmarks.verdicts.dev",
     Split.HELD_OUT: "benchmarks.verdicts.held_out",
     Split.UNTOUCHED: "benchmarks.verdicts.untouched",
+    Split.FRESH: "benchmarks.verdicts.fresh",
 }
 
 
