@@ -30,10 +30,12 @@ def is_layer(module: nn.Module) -> bool:
     """Whether a module is a linear map with a weight: nn.Linear, nn.Embedding, a convolution, …
 
     Any module with a parameter ``weight`` of two dimensions or more counts, so that subclasses and
-    home-made linears do.
+    home-made linears do; not one that holds other modules with parameters, and so does more.
     """
     weight = module._parameters.get("weight")
-    return weight is not None and weight.dim() >= 2
+    if weight is None or weight.dim() < 2:
+        return False
+    return not any(True for child in module.children() for _ in child.parameters())
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:

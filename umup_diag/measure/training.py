@@ -113,7 +113,7 @@ def train(
             if recorder:
                 kinds = CHANGE_KINDS if step else INITIAL_KINDS
                 watching.enter_context(recorder.step(kinds & set(schedule.kinds)))
-            with torch.set_grad_enabled(not last), ExitStack() as forward:
+            with ExitStack() as forward:
                 if probe:
                     forward.enter_context(probe.forward())
                 if watched:

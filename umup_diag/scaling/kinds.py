@@ -26,10 +26,14 @@ class Kind(StrEnum):
     MULTIPLIER = "multiplier"  #: inside a layer: what it gives, over W·x
     INPUT_MULTIPLIER = "input_multiplier"  #: constants right before a layer
     OUTPUT_MULTIPLIER = "output_multiplier"  #: constants right after it, up to the loss
+    NEXT_MULTIPLIER = (
+        "next_multiplier"  #: constants right after a norm, which are its or the next's
+    )
     FEEDS_SOFTMAX = "feeds_softmax"  #: 1 for a layer whose output goes into attention logits
     WIDEST_PATH = "widest_path"  #: elements at the narrowest place of a tensor's widest way
     GRADIENT_RMS = "gradient_rms"  #: of the gradient before the first update that has one
     GRADIENT_PASSED = "gradient_passed"  #: the optimizer's gradient over the true one: clipping
+    GRADIENT_RADIAL = "gradient_radial"  #: |cos| with the weight, × √elements: 0 before a norm
     GRADIENT_COSINE = "gradient_cosine"  #: of −Δp with the gradient: 1 for plain descent
     SIGN_COSINE = "sign_cosine"  #: of −Δp with the gradient's sign: 1 for Adam's first update
     WEIGHT_DECAY = "weight_decay"  #: the share of the weight that decay takes in one update

@@ -31,6 +31,7 @@ def evidence(
         role=Role.HIDDEN,
         update_rule=UpdateRule.ADAM,
         is_sign=True,
+        is_adam=True,
         weight_of=None,
     )
     return Evidence(

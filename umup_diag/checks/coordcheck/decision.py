@@ -34,6 +34,10 @@ class Accepted:
         """How far a slope lies outside, signed."""
         return max(slope - self.high, 0.0) + min(slope - self.low, 0.0)
 
+    def shifted(self, power: float) -> "Accepted":
+        """The same by so much further up."""
+        return Accepted(low=self.low + power, high=self.high + power)
+
 
 class _Question(Protocol):
     """A slope and what is right."""

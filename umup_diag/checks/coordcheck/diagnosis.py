@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from umup_diag.checks.coordcheck.decision import EDGE, Decision
+from umup_diag.checks.coordcheck.decision import EDGE, SMALLEST_FAULT, Decision
 from umup_diag.checks.coordcheck.evidence import Facts
 from umup_diag.checks.coordcheck.measuring import Measured
 from umup_diag.checks.coordcheck.question import Question
@@ -19,6 +19,9 @@ from umup_diag.scaling.roles import Role
 from umup_diag.scaling.schemes import UpdateRule
 
 SAME_POWER = 0.25  #: two deviations this close are one power of width, measured twice
+#: A rate that is off by less is bent by a fault elsewhere, if there is one: a rule is off by ½.
+BENT = 0.75 * SMALLEST_FAULT
+MOST_APART = 0.2  #: share of the tensors that may not show what all gradients have in common
 
 
 class Cause(StrEnum):
@@ -91,6 +94,8 @@ class Diagnosis:
     def __init__(self, measured: Measured, decisions: Mapping[tuple[str, Kind], Decision]) -> None:
         self.measured, self.decisions = measured, decisions
         self.roots: dict[str, Root] = {}
+        #: What leans, and what the gradients of the model speak for: as good as wrong.
+        self.proven: set[tuple[str, Kind]] = set()
         self._find()
 
     def of(self, question: Question) -> Explanation:
@@ -108,7 +113,7 @@ class Diagnosis:
         """Whether a finding that decides nothing by itself is what shows a root."""
         root = self.roots.get(question.tensor)
         shows = root is not None and question.kind in root.kinds
-        return shows and self._wrong(question.tensor, question.kind)
+        return shows and (question.key in self.proven or self._wrong(*question.key))
 
     def _off(self, tensor: str, kind: Kind) -> float:
         """Deviation of a measurement that is wrong beyond noise, or as good as; else 0."""
@@ -201,6 +206,14 @@ class Diagnosis:
         grows = self.measured.questions[readout.tensor, Kind.GAIN].found.slope > EDGE
         if gain and (explains or grows):
             self._gain(readout)
+            if explains:
+                self.proven.add((readout.tensor, Kind.GAIN))
+        for known in gains:  # others may be one of several
+            rate, gain = self._rate_off(known), self._off(known.tensor, Kind.GAIN)
+            if not gain or not rate or known.tensor in self.roots:
+                continue
+            if abs(rate / self._degree(known) - gain) <= SAME_POWER:
+                self._gain(known)
 
     def _attention(self) -> None:
         for (name, kind), decision in self.decisions.items():
@@ -261,6 +274,9 @@ class Diagnosis:
             for kind in (Kind.UPDATE_GAIN, Kind.RATE)
             if (tensor, kind) in self.decisions
         )
+        is_bent = abs(rate or 0.0) < BENT and any(r.cause.is_at_init for r in self.roots.values())
+        if is_bent:
+            return
         if rate and (wrong or decisive or self._masked(facts, rate)):
             self._add(facts, Cause.LEARNING_RATE, {"learning rate": rate}, *kinds)
         elif rate is None and wrong and not self.roots:
@@ -291,6 +307,8 @@ class Diagnosis:
         """What is off by its gradient alone while nothing that it could follow from is wrong."""
         if any(root.cause.is_at_init for root in self.roots.values()):
             return
+        if not self.roots and self._are_one(failing):
+            failing = failing[:1]
         for tensor in failing:
             is_late = self.measured.questions[tensor, Kind.LOSS_CHANGE].step > 1
             if tensor in self.roots or (is_late and self.roots):
@@ -300,3 +318,13 @@ class Diagnosis:
             if off:
                 kinds = (Kind.LOSS_CHANGE,)
                 self._add(facts, Cause.GRADIENT_SCALE, {"gradient": off}, *kinds)
+
+    def _are_one(self, failing: Sequence[str]) -> bool:
+        """Whether nearly every gradient of the model is off, and all by one power.
+
+        Then one constant is, behind them all: of what the model gives, or of its loss.
+        """
+        asked = sum(kind is Kind.LOSS_CHANGE for _, kind in self.measured.questions)
+        offs = [self._gradient_off(self.measured.facts[tensor]) for tensor in failing]
+        alike = bool(offs) and max(offs) - min(offs) <= SAME_POWER and min(offs) * max(offs) > 0
+        return alike and len(failing) >= (1 - MOST_APART) * asked

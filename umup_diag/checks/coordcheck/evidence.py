@@ -1,8 +1,8 @@
 """A recording as trends over width, with what is known of each tensor."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 from statistics import median
 
@@ -26,6 +26,7 @@ class Facts:
         role: in the limit of width; None where neither fan grows.
         update_rule: how its updates go with its gradients, as the first one shows.
         is_sign: whether its first update has the sign of its gradient and one size, as Adam's.
+        is_adam: whether its optimizer has betas and an ε.
         weight_of: the tensor that a tied layer has its weight, and the weight's updates, from.
     """
 
@@ -34,6 +35,7 @@ class Facts:
     role: Role | None
     update_rule: UpdateRule
     is_sign: bool
+    is_adam: bool
     weight_of: str | None
 
 
@@ -96,6 +98,7 @@ class Evidence:
             for tensor in sorted(counts, key=lambda tensor: order[tensor])
             if fans[tensor]
         }
+        facts = _with_numbers(facts, counts)
         softmaxes = {
             name: 1.0 - _power(counts[name])
             for name, kind, _ in values
@@ -131,6 +134,29 @@ class Evidence:
     def steps(self, tensor: str, kind: Kind) -> list[int]:
         """The steps at which a kind was measured, in order."""
         return self.measured_at.get((tensor, kind), [])
+
+
+def _with_numbers(
+    facts: Mapping[str, Facts], counts: Mapping[str, Mapping[int, int]]
+) -> dict[str, Facts]:
+    """Let a single number be updated as most tensors are: its sign and its size are one direction.
+
+    Adam's are told by its ε all the same.
+    """
+    rules = Counter(
+        (each.update_rule, each.is_sign)
+        for tensor, each in facts.items()
+        if max(counts[tensor].values()) > 1
+    )
+    if not rules:
+        return dict(facts)
+    (usual, is_sign), _ = rules.most_common(1)[0]
+    return {
+        tensor: replace(each, update_rule=usual, is_sign=is_sign)
+        if max(counts[tensor].values()) == 1 and not each.is_adam
+        else each
+        for tensor, each in facts.items()
+    }
 
 
 def _median(values: Values) -> float:
@@ -179,5 +205,6 @@ def _facts(
         role=role,
         update_rule=UpdateRule.SGD if descends and not is_sign else UpdateRule.ADAM,
         is_sign=is_sign,
+        is_adam=is_adam,
         weight_of=weight_of,
     )

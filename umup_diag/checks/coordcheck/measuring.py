@@ -1,8 +1,9 @@
 """What is judged of each tensor, and against what: loss change, gains, logits, rates."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import median
 
 from umup_diag.checks.coordcheck.decision import (
@@ -23,6 +24,8 @@ from umup_diag.scaling.schemes import Exponents, Scheme, UpdateRule
 
 #: A loss change so much smaller than the model's median is rounding: a key's bias has no gradient.
 NEGLIGIBLE = 2.0**-20
+#: A gradient that lies along its weight no more than this, of what it does by chance, sees a norm.
+ACROSS = 0.01
 #: What is pooled over layers. A gain is not: it is exact as it is, and each layer's own.
 _POOLED = (Kind.LOSS_CHANGE, Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
 #: What a sum over the elements of a tensor adds to a slope.
@@ -67,7 +70,7 @@ class Measuring:
                 questions += list(self._tensor(facts, step))
             questions += list(self._layer(facts))
         questions += list(self._logits())
-        questions = list(self._with_siblings(questions))
+        questions = list(self._with_siblings(list(self._up_to_size(questions))))
         found = {question.key: question for question in questions}
         gradients = {
             tensor: found_trend.slope
@@ -80,6 +83,34 @@ class Measuring:
             silent=silent,
             facts=dict(self.evidence.facts),
         )
+
+    def _up_to_size(self, questions: Sequence[Question]) -> Iterator[Question]:
+        """Let the size of a layer before a norm be what it likes, if its updates have it too.
+
+        Then training is the same to the last bit: what is right is how far a step turns the weight.
+        """
+        by_key = {question.key: question for question in questions}
+        for each in questions:
+            tensor, size = each.tensor, by_key.get((each.tensor, Kind.GAIN))
+            turn = by_key.get((tensor, Kind.UPDATE_GAIN)) or by_key.get((tensor, Kind.RATE))
+            if each in (size, turn) and size and turn and self._has_no_size(tensor):
+                facts = self.evidence.facts[tensor]
+                twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
+                off = size.accepted.deviation(size.found.slope)
+                alike = turn.accepted.deviation(turn.found.slope) / twice
+                if abs(off) >= EDGE and abs(alike - off) < EDGE:
+                    free = off if each is size else twice * off
+                    yield replace(each, accepted=each.accepted.shifted(free))
+                    continue
+            yield each
+
+    def _has_no_size(self, tensor: str) -> bool:
+        """Whether the loss depends on a weight's direction alone: its gradient stands across it."""
+        steps = self.evidence.steps(tensor, Kind.GRADIENT_RADIAL)
+        if not steps:
+            return False
+        values = self.evidence.values[tensor, Kind.GRADIENT_RADIAL, steps[0]]
+        return all(along < ACROSS for widths in values.values() for along in widths.values())
 
     def _with_siblings(self, questions: Sequence[Question]) -> Iterator[Question]:
         members: dict[tuple[str, Kind, int], list[Values]] = defaultdict(list)
@@ -203,7 +234,7 @@ class Measuring:
                 return None
             expected = row.lr(UpdateRule.SGD) + row.multiplier + row.backward_weight
             matrix = role is not Role.VECTOR
-            factor = self.multiplier(tensor) if matrix else None
+            factor = self.multiplier(tensor) if matrix else self.outer(tensor)
             if factor:
                 rate = rate + factor + (factor if self.true_gradient else _NONE)
             elif matrix and role and self.evidence.steps(tensor, Kind.GAIN):
@@ -222,7 +253,7 @@ class Measuring:
         if facts.is_sign and rate is not None:
             expected = row.lr(UpdateRule.ADAM) + row.multiplier
             high = expected - self._multiplied_after(tensor)
-            return rate, Accepted(low=expected, high=high), Kind.RATE
+            return rate + self.outer(tensor), Accepted(low=expected, high=high), Kind.RATE
         return None
 
     def _layer(self, facts: Facts) -> Iterator[Question]:
@@ -283,10 +314,28 @@ class Measuring:
     def outer(self, tensor: str) -> Trend:
         """The constants before and after a layer."""
         found = _NONE
-        for kind in (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER):
+        for kind in (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER, Kind.NEXT_MULTIPLIER):
             values = self.evidence.values.get((tensor, kind, 0))
+            if kind is not Kind.OUTPUT_MULTIPLIER and values:
+                is_norms = any(values == each for each in self._of_norms.values())
+                values = values if is_norms == (kind is Kind.NEXT_MULTIPLIER) else None
             part = trend(_absolute(values)) if values else None
             found = found + part if part else found
+        return found
+
+    @cached_property
+    def _of_norms(self) -> Mapping[str, Values]:
+        """The constants that a norm's gain makes up for: gain → constants right after its norm.
+
+        They are not those of the layer that they are before.
+        """
+        found = {}
+        for tensor, kind, step in self.evidence.values:
+            if kind is Kind.NEXT_MULTIPLIER:
+                gain = self.evidence.trend(tensor, Kind.GAIN, 0)
+                after = self.evidence.trend(tensor, kind, step)
+                if gain and after and abs(after.slope) >= EDGE > abs(gain.slope + after.slope):
+                    found[tensor] = self.evidence.values[tensor, kind, step]
         return found
 
     def multiplier(self, tensor: str) -> Trend | None:

@@ -1,7 +1,7 @@
 """What a recording of a coord check says, before it is told: slopes, decisions, roots."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from umup_diag.checks.coordcheck.decision import Decision, Doubt, with_siblings
 from umup_diag.checks.coordcheck.diagnosis import Diagnosis
@@ -9,6 +9,7 @@ from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measuring import Measured, Measuring
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.coordcheck.true_gradient import gradient_is_true
+from umup_diag.checks.verdict import Verdict
 from umup_diag.recording import Recording
 from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
@@ -48,9 +49,11 @@ class Reading:
             {key: each.decide(doubt) for key, each in measured.questions.items()},
             doubt,
         )
+        diagnosis = Diagnosis(measured, decisions)
+        proven = {key: replace(decisions[key], verdict=Verdict.FAIL) for key in diagnosis.proven}
         return cls(
             evidence=evidence,
             measured=measured,
-            decisions=decisions,
-            diagnosis=Diagnosis(measured, decisions),
+            decisions=decisions | proven,
+            diagnosis=diagnosis,
         )

@@ -59,7 +59,7 @@ class LayerCall(Call):
                     bags: Tensor = nn.EmbeddingBag.forward(module, *self.args, **self.kwargs)
                 return bags
             if not x.is_floating_point():
-                return F.embedding(x, weight)
+                return F.embedding(x, weight) if weight.dim() == 2 else None
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 out: Tensor = module._conv_forward(x.to(weight.dtype), weight, None)
                 return out

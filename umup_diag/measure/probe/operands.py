@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from umup_diag.measure.backward import in_backward
-from umup_diag.measure.probe.operator_call import Chain, Function, OperatorCall, tensors_in
+from umup_diag.measure.probe.operator_call import ADDING, Chain, Function, OperatorCall, tensors_in
 
 #: Operators that are linear in each of two tensors.
 _PRODUCTS: frozenset[Function] = frozenset(
@@ -124,7 +124,7 @@ class Operands(TorchFunctionMode):
     def _watch(
         self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
     ) -> None:
-        tensors = tensors_in((*args, *kwargs.values()))
+        tensors = tensors_in((*args[func in ADDING :], *kwargs.values()))
         made_of = [each for each in tensors if id(each) in self._known]
         if len(made_of) != 1 or in_backward():
             return

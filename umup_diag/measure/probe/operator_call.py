@@ -13,7 +13,7 @@ from umup_diag.scaling.roles import Fans
 Function = Callable[..., Any]
 Chain = Callable[[Tensor], Tensor]  #: from a parameter to what an operator takes of it
 
-_ADDING = frozenset({torch.addmm, torch.baddbmm})  #: to their first argument
+ADDING = frozenset({torch.addmm, torch.baddbmm})  #: to their first argument
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class OperatorCall(Call):
     @property
     def given(self) -> Tensor | None:
         """What multiplies the operand: the first tensor beside it that is not added."""
-        args = self.args[self.function in _ADDING :]
+        args = self.args[self.function in ADDING :]
         return next((x for x in tensors_in(args) if x is not self.operand), None)
 
     @property

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Node = Any  #: of autograd's graph
+_LEAF = "torch::autograd::AccumulateGrad"  #: where a parameter stands
 
 #: What leaves a multiple a multiple, and keeps its RMS or nearly so.
 _TRANSPARENT = (
@@ -39,13 +40,19 @@ _HOMOGENEOUS = ("Relu", "LeakyRelu", "Mm", "Bmm", "Sum", "Mean", "IndexAdd", "Sc
 
 
 def outer_multipliers(
-    loss: Tensor, calls: Mapping[str, Iterable[tuple[Tensor | None, Tensor]]]
-) -> tuple[dict[str, float], dict[str, float]]:
+    loss: Tensor,
+    calls: Mapping[str, Iterable[tuple[Tensor | None, Tensor]]],
+    norms: Mapping[str, Tensor],
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """The constants around each layer: those before its input, and those after its output.
+
+    Those right after a norm are apart, for they may be the norm's, whose gain makes up for them, or
+    belong to the layer that takes them.
 
     Args:
         loss: at the end of the graph.
         calls: layer → (input, output) of each call; the last call counts.
+        norms: gain of a norm → what the norm gave.
     """
     consumers = _consumers(loss.grad_fn)
     ends = {name: list(pairs)[-1] for name, pairs in calls.items()}
@@ -53,9 +60,17 @@ def outer_multipliers(
     before, after = dict.fromkeys(ends, 1.0), dict.fromkeys(ends, 1.0)
     claimed: set[Node] = set(outs)
     for end, name in outs.items():
-        own = list(_own(end, consumers, outs))
-        claimed |= {node for node, _ in own}
-        after[name] = prod(constant for _, constant in own)
+        alone, of_branch = _own(end, consumers, outs)
+        claimed |= alone.keys() | of_branch.keys()
+        after[name] = prod(alone.values()) * prod(of_branch.values())
+    following = {}
+    for name, out in norms.items():
+        if out.grad_fn is not None and out.grad_fn not in outs:
+            inside = list(_at_the_end(out.grad_fn))
+            claimed |= {node for node, _ in inside}
+            alone, of_branch = _own(out.grad_fn, consumers, outs)
+            after[name] = prod(constant for _, constant in inside) * prod(of_branch.values())
+            following[name] = prod(alone.values())
     for name, (given, _) in ends.items():
         node = None if given is None else given.grad_fn
         while node is not None and node not in claimed:
@@ -64,7 +79,7 @@ def outer_multipliers(
                 break
             before[name] *= 1.0 if constant is None else constant
             (node,) = _before(node)
-    return before, after
+    return before, after, following
 
 
 def first_layers(start: Iterable[Node], outs: Mapping[Node, str]) -> set[str]:
@@ -83,28 +98,42 @@ def first_layers(start: Iterable[Node], outs: Mapping[Node, str]) -> set[str]:
     return found
 
 
+def _at_the_end(end: Node) -> Iterator[tuple[Node, float]]:
+    """The constants that a module multiplies what it gives by, last."""
+    node = end
+    while (constant := _constant(node)) is not None or (
+        _is(node, _TRANSPARENT) and len(_before(node)) == 1
+    ):
+        if constant is not None:
+            yield node, constant
+        (node,) = _before(node)
+
+
 def _own(
     end: Node, consumers: Mapping[Node, list[Node]], outs: Mapping[Node, str]
-) -> Iterator[tuple[Node, float]]:
-    """The constants that multiply what a layer gives, and it alone or all of its branch."""
+) -> tuple[dict[Node, float], dict[Node, float]]:
+    """The constants that multiply what a layer gives: it alone, and what it is a branch of."""
     node, is_alone = end, True
-    weights: list[tuple[Node, float]] = []  # of the branch, if it is one
+    alone: dict[Node, float] = {}
+    of_branch: dict[Node, float] = {}
+    met: dict[Node, float] = {}  # since the last sum; of the branch if another comes
     while len(consumers[node]) == 1:
         (node,) = consumers[node]
         if node in outs:
-            return
+            break
         constant, is_sum = _constant(node), _is_sum(node)
-        if constant is not None and is_alone:
-            yield node, constant
-        elif constant is not None:
-            weights.append((node, constant))
-        elif is_sum and weights:
-            yield from weights
-            weights = []
-        elif is_sum or (_is(node, _HOMOGENEOUS) and len(_before(node)) == 1):
+        if constant is not None:
+            met[node] = constant
+            if is_alone:
+                alone[node] = constant
+        elif is_sum:
+            of_branch |= met
+            met, is_alone = {}, False
+        elif _keeps_factors(node):
             is_alone = False
         elif not _is(node, _TRANSPARENT):
-            return
+            break
+    return {node: each for node, each in alone.items() if node not in of_branch}, of_branch
 
 
 def _consumers(end: Node) -> Mapping[Node, list[Node]]:
@@ -136,8 +165,14 @@ def _is_sum(node: Node) -> bool:
     """
     if not _is(node, ("Add",)):
         return False
-    biases = sum(each.name() == "torch::autograd::AccumulateGrad" for each in _before(node))
+    biases = sum(each.name() == _LEAF for each in _before(node))
     return bool(len(node.next_functions) - biases > 1)
+
+
+def _keeps_factors(node: Node) -> bool:
+    """Whether twice of what is given is twice of what comes out: a rectifier, a vector of gains."""
+    of_values = [each for each in _before(node) if each.name() != _LEAF]
+    return len(of_values) == 1 and (_is(node, _HOMOGENEOUS) or _is(node, ("Mul",)))
 
 
 def _constant(node: Node) -> float | None:

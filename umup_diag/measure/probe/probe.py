@@ -76,6 +76,12 @@ class Probe:
         self._unfit: set[str] = set()  # layers that are not linear in their weight
         self._done: set[str] = set()
         self._inside: list[str] = []
+        self._gains = {
+            self._names[named.owner]: named.name
+            for named in self.tensors
+            if named.parameter.dim() == 1 and is_gain(named)
+        }
+        self._scaled: dict[str, Tensor] = {}  # what each of them gave, last
         self._logits: dict[str, list[Tensor]] = defaultdict(list)
         self._softmax_nodes: list[Any] = []
         self._initial_logits: dict[str, list[Tensor]] | None = None
@@ -88,6 +94,7 @@ class Probe:
     def forward(self) -> Iterator[None]:
         """Watch one forward pass; what was kept of the last one is let go."""
         self._calls.clear()
+        self._scaled.clear()
         self._logits.clear()
         self._softmax_nodes.clear()
         with ExitStack() as hooks:
@@ -130,10 +137,12 @@ class Probe:
             self._gain_by_itself(named)
         pairs = {n: [(c.given, c.out) for c in calls] for n, calls in self._calls.items()}
         if loss.grad_fn is not None:
-            kinds = (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER)
-            for kind, constants in zip(kinds, outer_multipliers(loss, pairs), strict=True):
+            kinds = (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER, Kind.NEXT_MULTIPLIER)
+            found = outer_multipliers(loss, pairs, self._scaled)
+            for kind, constants in zip(kinds, found, strict=True):
                 for name, constant in constants.items():
                     self._add(name, kind, constant)
+            self._scaled.clear()
             names = {named.parameter: named.name for named in self.tensors}
             uses = [(call.given, call.out) for calls in self._calls.values() for call in calls]
             for name, elements in widest_paths(loss, uses, names).items():
@@ -205,7 +214,7 @@ class Probe:
             fan_in = named.fans.fan_in or 1
             self._add(named.name, Kind.GAIN, rms([weight]) * fan_in**0.5)
             self._add(named.name, Kind.MULTIPLIER, 1.0)
-        elif weight.dim() == 1 and named.owner._parameters.get("weight") is named.parameter:
+        elif weight.dim() == 1 and is_gain(named):
             self._add(named.name, Kind.GAIN, rms([weight]))
 
     def _add(self, name: str, kind: Kind, value: float) -> None:
@@ -223,6 +232,8 @@ class Probe:
             module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
         ) -> None:
             self._inside.pop()
+            if name in self._gains and isinstance(out, Tensor) and not in_backward():
+                self._scaled[self._gains[name]] = out
             if name not in self._layers or in_backward() or not isinstance(out, Tensor):
                 return
             call = LayerCall(module=module, args=args, kwargs=kwargs, out=out)
@@ -241,3 +252,8 @@ class Probe:
         name = self._inside[-1] if self._inside else ""
         self._logits[name].append(logits.detach())
         self._softmax_nodes += [x.grad_fn for x in given]
+
+
+def is_gain(named: NamedTensor) -> bool:
+    """Whether it is the vector that a norm multiplies what it gives by."""
+    return named.owner._parameters.get("weight") is named.parameter
