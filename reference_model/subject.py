@@ -79,7 +79,7 @@ class LlamaSubject:
         for name, base in (("base_width", base_width), ("base_depth", base_depth)):
             if base is not None:
                 if getattr(scheme, name) is None:
-                    raise ValueError(f"{scheme.name} is absolute and has no {name}")
+                    raise ValueError(f"no rule of {scheme.name} goes by a {name}")
                 changed: dict[str, Any] = {name: base}
                 scheme = replace(scheme, **changed)
         if weight_decay_rule is not None:

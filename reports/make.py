@@ -2,6 +2,8 @@
 
 Parts:
     slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
+    muon_slopes: the same under Muon and Muon-Kimi, and of operator norms (reports/slopes); tens of
+        minutes.
     coordcheck: the coord check of each scheme (reports/coordcheck).
     fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
     fp8_recipes: which tensors need a scale before the cast, in µP and u-µP (reports/fp8_recipes);
@@ -29,7 +31,9 @@ from reports.screenshots import screenshots
 from reports.transfer import runs as transfer_runs
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
+from umup_diag.checks.coordcheck.measuring import Measuring
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
+from umup_diag.checks.coordcheck.spectral import NORMS
 from umup_diag.checks.coordcheck.trend import trend
 from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.recorder import CHANGE_KINDS
@@ -46,6 +50,15 @@ HERE = Path(__file__).parent
 SCHEMES = ("sp", "ntk", "mup", "umup")
 OPTIMIZERS = ("adam", "sgd")
 WIDTHS, SEEDS, TOLERANCE = (128, 256, 512, 1024, 2048), 6, 0.1
+#: Muon multiplies matrices in bfloat16, for which most CPUs have no instruction.
+MUON_WIDTHS, MUON_SEEDS = (64, 128, 256, 512), 3
+MUON_RUNS = (
+    ("spectral", "muon"),
+    ("spectral", "muon-kimi"),
+    ("spectral", "adamw"),
+    ("spectral", "sgd"),
+    ("sp", "muon-kimi"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +87,11 @@ class Line:
     def agrees(self) -> bool:
         """Whether the upper widths are within 0.1 of the predicted slope.
 
-        The readout's output change is the one slope of which theory says that it converges too
-        slowly for these widths: it is to lie between the two terms that it is the sum of.
+        What theory says converges too slowly for these widths, or depends on the batch, is to lie
+        between the two terms that it is the sum of.
         """
-        slow = (self.kind, self.role) == (Kind.OUTPUT_CHANGE, Role.OUTPUT)
+        is_readouts_change = (self.kind, self.role) == (Kind.OUTPUT_CHANGE, Role.OUTPUT)
+        slow = is_readouts_change or self.kind in (Kind.WEIGHT_NORM, Kind.UPDATE)
         slowest = self.prediction.slowest if slow else self.prediction.slope
         upper = float(np.mean(self.upper))
         return slowest - TOLERANCE <= upper <= self.prediction.slope + TOLERANCE
@@ -93,12 +107,20 @@ class Line:
         return f"| {' | '.join(cells)} | {means} | {spread} | {agrees} |"
 
 
-def lines(scheme: str, optimizer: str) -> Iterator[Line]:
+def lines(
+    scheme: str,
+    optimizer: str,
+    *,
+    widths: tuple[int, ...] = WIDTHS,
+    seeds: int = SEEDS,
+    spectral: bool = False,
+) -> Iterator[Line]:
     """Measure one scheme under one optimizer: init, then the first update."""
     settings = CoordcheckSettings(
         model=f"reference_model:{scheme}",
-        widths=WIDTHS,
-        seeds=SEEDS,
+        widths=widths,
+        seeds=seeds,
+        spectral=spectral,
         steps=1,
         optimizer=optimizer,
         batch_size=2,
@@ -120,13 +142,18 @@ def lines(scheme: str, optimizer: str) -> Iterator[Line]:
     theory = WidthTheory(
         scheme=schemes.get(scheme), update_rule=optimizers.get(optimizer).update_rule
     )
+    measuring = Measuring(evidence, theory.scheme, true_gradient=False)
     groups: dict[tuple[Kind, Role], list[tuple[float, float]]] = {}
     for (tensor, kind, _), values in evidence.values.items():
         facts = evidence.facts.get(tensor)
         role = Role.HIDDEN if kind is Kind.ATTENTION_LOGITS else facts.role if facts else None
-        upper = {seed: {w: each[w] for w in WIDTHS[-3:]} for seed, each in values.items()}
+        upper = {seed: {w: each[w] for w in widths[-3:]} for seed, each in values.items()}
         found, found_upper = trend(values), trend(upper)
         if role and found and found_upper:
+            if kind in NORMS:  # of the tensor alone; what is predicted has its layer's constants
+                constants = measuring.multiplier(tensor)
+                assert constants is not None
+                found, found_upper = found + constants, found_upper + constants
             groups.setdefault((kind, role), []).append((found.slope, found_upper.slope))
     for (kind, role), slopes in sorted(groups.items(), key=lambda item: kind_order(item[0][0])):
         if prediction := theory.predict(kind, role):
@@ -146,25 +173,55 @@ def slopes() -> None:
     table = [
         line for scheme in SCHEMES for optimizer in OPTIMIZERS for line in lines(scheme, optimizer)
     ]
+    _write_slopes(
+        "slopes",
+        table,
+        title="Slopes over width: predicted and measured",
+        runs=f"widths {', '.join(map(str, WIDTHS))}, {SEEDS} seeds",
+        remark="Under SGD, u-µP's hidden output change still leans "
+        "towards its slowest term at these widths: the gradients of queries and keys are so small "
+        "that what the embedding changes carries theirs.",
+    )
+
+
+def muon_slopes() -> None:
+    """Write reports/slopes/muon_slopes.md."""
+    _write_slopes(
+        "muon_slopes",
+        [
+            line
+            for run in MUON_RUNS
+            for line in lines(*run, widths=MUON_WIDTHS, seeds=MUON_SEEDS, spectral=True)
+        ],
+        title="Slopes over width under Muon, and of operator norms",
+        runs=f"widths {', '.join(map(str, MUON_WIDTHS))}, {MUON_SEEDS} seeds",
+        remark="`weight_norm` and `update_norm` are RMS operator norms, √(fan-in/fan-out)·‖A‖₂, "
+        "times the layer's multipliers. Muon trains hidden matrices, AdamW the rest; the RMS of "
+        "its update is that of a gradient of as many directions as the batch has tokens, not of "
+        "full rank. A readout's update leads the further along one direction the flatter the "
+        "softmax starts, so its norm still grows at these widths.",
+    )
+
+
+def _write_slopes(part: str, table: list[Line], *, title: str, runs: str, remark: str) -> None:
     agree = sum(line.agrees for line in table)
     head = (
-        "# Slopes over width: predicted and measured\n\n"
-        "`python -m reports.make slopes`\n\n"
-        f"Reference Llama, 2 layers, head size 64, widths {', '.join(map(str, WIDTHS))}, {SEEDS} "
-        "seeds, one batch of 16 bytes of text. Slopes of log2 RMS against log2 width: at init, and "
+        f"# {title}\n\n"
+        f"`python -m reports.make {part}`\n\n"
+        f"Reference Llama, 2 layers, head size 64, {runs}, one batch of 16 bytes of text. Slopes "
+        "of log2 RMS against log2 width: at init, and "
         "of update and output change after the first update. *All* and *upper* are means over "
         "the tensors of a role, fitted over all widths and over the upper three; *tensors* is the "
         "range of the latter. A prediction written as a range is a sum of powers, from its slowest "
         "to its dominant term. A row agrees when *upper* is within "
-        f"±{TOLERANCE} of the dominant term; the readout's output change, which theory says "
-        "converges too slowly for these widths, when it lies within the range. "
-        f"**{agree} of {len(table)} agree.** Under SGD, u-µP's hidden output change still leans "
-        "towards its slowest term at these widths: the gradients of queries and keys are so small "
-        "that what the embedding changes carries theirs.\n\n"
+        f"±{TOLERANCE} of the dominant term; what theory says "
+        "converges too slowly for these widths, or depends on the batch (the readout's output "
+        "change, a matrix's initial norm where one fan stays, an update under Muon), when it lies "
+        f"within the range. **{agree} of {len(table)} agree.** {remark}\n\n"
         "| scheme | optimizer | kind | role | predicted | all | upper | tensors | agrees |\n"
         "|---|---|---|---|---|---|---|---|---|\n"
     )
-    out = HERE / "slopes" / "slopes.md"
+    out = HERE / "slopes" / f"{part}.md"
     out.parent.mkdir(exist_ok=True)
     out.write_text(head + "\n".join(map(str, table)) + "\n")
     print(f"{out}: {agree} of {len(table)} agree")
@@ -219,6 +276,7 @@ def transfer() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "transfer": transfer,
     "slopes": slopes,
+    "muon_slopes": muon_slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,
     "fp8_training": fp8_training,

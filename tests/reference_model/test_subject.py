@@ -182,7 +182,7 @@ def test_muon_trains_hidden_matrices_and_adam_the_rest() -> None:
     ("options", "message"),
     [
         ({"heads": 3}, "there is no 'heads'; there are head_dim, vocab"),
-        ({"base_width": 64}, "umup is absolute and has no base_width"),
+        ({"base_width": 64}, "no rule of umup goes by a base_width"),
         ({"weight_decay_rule": "none"}, "no rule of weight decay 'none'; there are plain"),
         ({"residual_meaning": "sum"}, "'sum' is not a valid ResidualMeaning"),
     ],

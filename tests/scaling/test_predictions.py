@@ -11,6 +11,8 @@ from umup_diag.scaling.schemes import MUP, SCHEMES, UMUP, Scheme, UpdateRule
 EMBEDDING, HIDDEN, HEAD = Role.INPUT, Role.HIDDEN, Role.OUTPUT
 NAMES = ("sp", "ntk", "mup", "umup")
 
+FEATURES = [scheme for scheme in SCHEMES.values() if scheme.is_mup]
+
 AT_INIT = {
     (Kind.INPUT, HIDDEN): (0, 0, 0, 0),
     (Kind.INPUT, HEAD): (0, 0, 0, 0),
@@ -81,13 +83,40 @@ def test_a_head_dimension_that_grows_with_width(
     [("muon", 0.0, -0.5, 0.0), ("muon-kimi", -0.5, -0.5, 0.0), ("soap", 0.0, -0.5, 0.0)],
 )
 def test_orthogonalised_updates(rule: str, rate: float, update: float, change: float) -> None:
-    """Measured over widths 64 to 1024: Δ hidden +0.02 and ΔW -0.50 under Muon and Muon-Kimi."""
+    """RMS of ΔW: -0.5 for a gradient of full rank, half a power less for one of a few tokens."""
     theory = WidthTheory(scheme=MUP, update_rule=UpdateRule(rule))
     assert MUP.rows[HIDDEN].lr(UpdateRule(rule)) == rate
-    assert theory.predict(Kind.UPDATE, HIDDEN) == Prediction.of(update)
+    assert theory.predict(Kind.UPDATE, HIDDEN) == Prediction.of(update, update - 0.5)
     assert theory.predict(Kind.OUTPUT_CHANGE, HIDDEN) == Prediction.of(change)
     constant = WidthTheory(scheme=schemes.SP, update_rule=UpdateRule(rule))
     assert constant.output_change(HIDDEN).slope == change - rate
+
+
+@pytest.mark.parametrize("rule", UpdateRule)
+@pytest.mark.parametrize("scheme", FEATURES, ids=lambda scheme: scheme.name)
+def test_operator_norms_of_hidden_layers_are_constant_where_features_are_learned(
+    scheme: Scheme, rule: UpdateRule
+) -> None:
+    theory = WidthTheory(scheme=scheme, update_rule=rule)
+    assert theory.predict(Kind.WEIGHT_NORM, HIDDEN) == Prediction.of(0.0)
+    update = theory.predict(Kind.UPDATE_NORM, HIDDEN)
+    assert update is not None
+    assert update.slope == 0.0
+    assert theory.predict(Kind.UPDATE_NORM, Role.VECTOR) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "embedding", "readout", "hidden_update"),
+    [("sp", 0, 0.5, 1), ("ntk", 0, 0.5, 0.5), ("mup", 0, 0, 0), ("umup", 0, 0, 0)],
+)
+def test_operator_norms_of_other_matrices(
+    name: str, embedding: float, readout: float, hidden_update: float
+) -> None:
+    """√(fan-in/fan-out)·(√fan-in + √fan-out): of both terms, one leads where a fan stays."""
+    theory = WidthTheory(scheme=schemes.get(name), update_rule=UpdateRule.ADAM)
+    assert theory.predict(Kind.WEIGHT_NORM, EMBEDDING) == Prediction(embedding, embedding - 0.5)
+    assert theory.predict(Kind.WEIGHT_NORM, HEAD) == Prediction(readout, readout - 0.5)
+    assert theory.predict(Kind.UPDATE_NORM, HIDDEN) == Prediction.of(hidden_update)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.name)

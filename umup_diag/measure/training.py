@@ -43,6 +43,7 @@ class Schedule:
         seq_len: tokens in a sequence.
         record: whether to measure; False trains the same steps bare, for comparison.
         kinds: of tensors to record besides, as histograms; counting takes as long as training.
+        spectral: whether to measure operator norms besides.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Schedule:
     record: bool = True
     weight_decay: float | None = None
     kinds: Collection[Kind] = ()
+    spectral: bool = False
 
 
 def train(
@@ -103,7 +105,7 @@ def train(
         weight_decay=schedule.weight_decay,
     )
     recorder = Recorder(model, changes=True) if schedule.kinds else None
-    probe = Probe(model) if schedule.record else None
+    probe = Probe(model, norms=schedule.spectral) if schedule.record else None
     watched = Float16Gradients(model) if schedule.record and subject.step is None else None
     of_update: list[TensorRecord] = []
     for step in range(schedule.steps + 1):

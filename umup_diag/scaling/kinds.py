@@ -20,6 +20,8 @@ class Kind(StrEnum):
     GAIN = "gain"  #: of a linear layer: RMS of W·x over RMS of x
     LOSS_CHANGE = "loss_change"  #: −⟨∂L/∂p, Δp⟩ of one update
     UPDATE_GAIN = "update_gain"  #: the gain of one update: RMS of ΔW·x over RMS of x
+    WEIGHT_NORM = "weight_norm"  #: RMS operator norm, √(fan-in/fan-out)·‖W‖₂, at init
+    UPDATE_NORM = "update_norm"  #: the same of one update
     RATE = "rate"  #: the optimizer's learning rate of a tensor
     ATTENTION_LOGITS_CHANGE = "attention_logits_change"  #: on the same batch, since initialisation
     CARRIED_CHANGE = "carried_change"  #: W₀·Δx: the change of the output that the input brings

@@ -75,6 +75,12 @@ class WidthTheory:
                 return self._weight_grad(role)
             case Kind.UPDATE, _:
                 return self._update(role)
+            case Kind.WEIGHT_NORM | Kind.UPDATE_NORM, Role.VECTOR:
+                return None
+            case Kind.WEIGHT_NORM, _:
+                return self._weight_norm(role)
+            case Kind.UPDATE_NORM, _:
+                return Prediction.of(self._update_norm(role))
             case Kind.ATTENTION_LOGITS, _:
                 return Prediction.of((self.scheme.head_dim + INDEPENDENT) * self.head_dim_growth)
             case _, Role.VECTOR:
@@ -113,7 +119,28 @@ class WidthTheory:
         size = RULES[self._rule(role)]
         if size.gradient:
             return self._weight_grad(role) + lr
-        return Prediction.of(lr + size.rms[role])
+        # Entries of one size stay so at any rank; singular values of one size are min(fans) of them
+        # at most, and of a small batch no more than it has tokens.
+        of_rank_one = size.norm[role] - (0.0 if role is Role.INPUT else ALIGNED)
+        return Prediction.of(lr + size.rms[role], lr + of_rank_one)
+
+    def _weight_norm(self, role: Role) -> Prediction:
+        """RMS operator norm of the initial weights, multiplied.
+
+        √(fan-in/fan-out) times ‖W‖₂, which of independent entries is √fan-in + √fan-out of one.
+        """
+        row = self._row(role)
+        fan_in, fan_out = role is not Role.INPUT, role is not Role.OUTPUT  # powers: 1 or 0
+        terms = (fan_in / 2, fan_out / 2)
+        ratio = row.multiplier + row.init + (fan_in - fan_out) / 2
+        return Prediction.of(*(ratio + term for term in terms))
+
+    def _update_norm(self, role: Role) -> float:
+        """RMS operator norm of an update, multiplied: tokens have its leading direction in common.
+
+        What a layer's update does to the input that made it is as large as it can be.
+        """
+        return self._row(role).multiplier + self._update(role).slope + self._aligned(role)
 
     def _rule(self, role: Role) -> UpdateRule:
         """Muon and its like train hidden matrices, and Adam the rest, as is usual."""
@@ -137,11 +164,10 @@ class WidthTheory:
         aligned (W made Δx through the gradient) and one is not, half a power below.
         """
         row = self._row(role)
-        update = self._update(role).slope
         embedding = self._row(Role.INPUT).multiplier + self._update(Role.INPUT).slope
         if role is Role.INPUT:
             return Prediction.of(embedding)
-        own = row.multiplier + update + self._aligned(role)
+        own = self._update_norm(role)
         if role is Role.HIDDEN:
             return Prediction.of(own, embedding)
         hidden = self.output_change(Role.HIDDEN).slope

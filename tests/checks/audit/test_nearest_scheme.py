@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,8 +13,8 @@ from umup_diag.checks.result import Result
 from umup_diag.scaling.roles import Role
 from umup_diag.scaling.schemes import SCHEMES, Scheme
 
-#: Role → power of width moved from the initial weights into the multiplier.
-MOVES = {Role.HIDDEN: 0.5, Role.OUTPUT: -0.5}
+#: Powers of width that may be moved from the initial weights into the multiplier.
+MOVES = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)
 #: Rows that are one in width, and in depth where a depth rule tells them apart.
 SAME = {
     **{name: {"mup", "mean_field", "munit"} for name in ("mup", "mean_field", "munit")},
@@ -23,10 +24,11 @@ SAME = {
 BY_MOVES = {"mup": "mup", "completep": "completep", "spectral": "completep"}
 
 
-def moved(scheme: Scheme) -> Scheme:
+def moved(scheme: Scheme, seed: str) -> Scheme:
     """The same model, abc-symmetry: A ← Aθ, B ← B/θ, C ← C/θ, and C/θ² under SGD."""
-    rows = dict(scheme.rows)
-    for role, theta in MOVES.items():
+    rows, draw = dict(scheme.rows), Random(seed)
+    for role in (Role.HIDDEN, Role.OUTPUT):
+        theta = draw.choice(MOVES)
         row = rows[role]
         twice = 2 if row.grad_weight is None else 1
         rows[role] = replace(
@@ -50,7 +52,7 @@ def alike(result: Result) -> set[str]:
 def test_a_scheme_is_recognised_from_moved_versions(
     name: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = replace(getattr(reference_model, name), scheme=moved(SCHEMES[name]))
+    subject = replace(getattr(reference_model, name), scheme=moved(SCHEMES[name], name + optimizer))
     monkeypatch.setattr(planted.SUBJECTS, "mup", subject)
     result = audited(
         "tests.checks.audit.planted:SUBJECTS.mup",

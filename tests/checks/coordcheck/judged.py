@@ -21,6 +21,7 @@ def judged(
     optimizer: str | None = None,
     lr: float | None = None,
     batch_size: int = 2,
+    spectral: bool = False,
 ) -> Result:
     """Train two updates of a few bytes at each width and seed, and judge."""
     settings = CoordcheckSettings(
@@ -32,6 +33,7 @@ def judged(
         lr=lr,
         batch_size=batch_size,
         seq_len=8,
+        spectral=spectral,
     )
     settings = complete(settings, subject)
     recording = Recording(command="coordcheck", settings=settings.encode(), environment={})

@@ -268,7 +268,13 @@ def test_watching_changes_no_bit_of_a_run() -> None:
             name="zoo", build=Zoo, loss=loss, batches=lambda **_: iter([batch()]), optimizer=adam
         )
         schedule = Schedule(
-            steps=3, optimizer=None, lr=None, batch_size=2, seq_len=4, record=record
+            steps=3,
+            optimizer=None,
+            lr=None,
+            batch_size=2,
+            seq_len=4,
+            record=record,
+            spectral=record,
         )
         return tuple(loss for frame in trained(subject, schedule) for loss in frame.losses)
 

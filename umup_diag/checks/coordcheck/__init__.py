@@ -19,6 +19,8 @@ COORDCHECK = Check(
         Kind.GAIN,
         Kind.LOSS_CHANGE,
         Kind.UPDATE_GAIN,
+        Kind.WEIGHT_NORM,
+        Kind.UPDATE_NORM,
         Kind.RATE,
         Kind.ATTENTION_LOGITS_CHANGE,
         Kind.GRADIENT_PASSED,

@@ -13,6 +13,7 @@ from umup_diag.checks.coordcheck.decision import EDGE, SMALLEST_FAULT, Decision
 from umup_diag.checks.coordcheck.evidence import Facts
 from umup_diag.checks.coordcheck.measuring import Measured
 from umup_diag.checks.coordcheck.question import Question
+from umup_diag.checks.coordcheck.spectral import NORMS
 from umup_diag.checks.fix import Fix, Multiply
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Role
@@ -36,6 +37,7 @@ class Cause(StrEnum):
     EPSILON = "epsilon"
     CLIPPING = "clipping"
     GRADIENT_SCALE = "gradient scale"
+    SPECTRAL_NORM = "spectral norm"
 
     @property
     def is_at_init(self) -> bool:
@@ -157,6 +159,8 @@ class Diagnosis:
                     self._add(facts[tensor], Cause.WEIGHT_DECAY, deviations, Kind.WEIGHT_DECAY)
         self._clipping(failing)
         self._gradients(failing)
+        for known in facts.values():
+            self._norm(known)
 
     def _degree(self, facts: Facts) -> int:
         """Power of a factor on the gradient in the loss change."""
@@ -170,7 +174,7 @@ class Diagnosis:
             return  # and its multiplier need not be
         # Under descent a multiplier counts in the gradient and in the output.
         twice = 2 if facts.update_rule is UpdateRule.SGD else 1
-        kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE)
+        kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE, *NORMS)
         has_both = rate is not None and abs(rate / twice - gain) <= SAME_POWER
         if has_both or facts.weight_of:  # the initial weights are another's, and right there
             self._add(facts, Cause.MULTIPLIER, {"multiplier": gain}, *kinds)
@@ -263,7 +267,13 @@ class Diagnosis:
         rate = self._rate_off(facts)
         change = self._off(tensor, Kind.LOSS_CHANGE)
         wrong = self._wrong(tensor, Kind.LOSS_CHANGE)
-        kinds = (Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE, Kind.EPS_SHARE)
+        kinds = (
+            Kind.LOSS_CHANGE,
+            Kind.UPDATE_GAIN,
+            Kind.RATE,
+            Kind.EPS_SHARE,
+            Kind.UPDATE_NORM,
+        )
         swallowed = self._off(tensor, Kind.EPS_SHARE)
         if wrong and swallowed:
             gradient = self.measured.gradients.get(tensor, swallowed)
@@ -328,3 +338,20 @@ class Diagnosis:
         offs = [self._gradient_off(self.measured.facts[tensor]) for tensor in failing]
         alike = bool(offs) and max(offs) - min(offs) <= SAME_POWER and min(offs) * max(offs) > 0
         return alike and len(failing) >= (1 - MOST_APART) * asked
+
+    def _norm(self, facts: Facts) -> None:
+        """A weight or an update that is too large in a direction that no input has yet.
+
+        Under descent it is as wrong as the gradient is, which may follow from another tensor.
+        """
+        descends = facts.update_rule is UpdateRule.SGD
+        if facts.tensor in self.roots or (descends and self.roots):
+            return
+        what = {Kind.WEIGHT_NORM: "norm of the weights", Kind.UPDATE_NORM: "norm of the update"}
+        off = {
+            words: self._off(facts.tensor, kind)
+            for kind, words in what.items()
+            if self._wrong(facts.tensor, kind)
+        }
+        if off:
+            self._add(facts, Cause.SPECTRAL_NORM, off, *NORMS)

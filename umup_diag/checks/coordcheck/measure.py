@@ -117,6 +117,7 @@ def sweep(
         batch_size=settings.batch_size,
         seq_len=settings.seq_len,
         kinds=kinds,
+        spectral=settings.spectral,
     )
     run = partial(train, corpus=corpus, schedule=schedule, device=device)
     _runs(partial(run, subject), settings, recording, progress)

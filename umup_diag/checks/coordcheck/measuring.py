@@ -15,6 +15,7 @@ from umup_diag.checks.coordcheck.decision import (
 )
 from umup_diag.checks.coordcheck.evidence import Evidence, Facts, is_whole
 from umup_diag.checks.coordcheck.question import Question
+from umup_diag.checks.coordcheck.spectral import norm_questions
 from umup_diag.checks.coordcheck.trend import MOST_SEEDS, Trend, Values, pooled, trend
 from umup_diag.report.names import starred
 from umup_diag.scaling.kinds import Kind
@@ -69,6 +70,7 @@ class Measuring:
             else:
                 questions += list(self._tensor(facts, step))
             questions += list(self._layer(facts))
+            questions += list(self._norms(facts))
         questions += list(self._logits())
         questions = list(self._with_siblings(list(self._up_to_size(questions))))
         found = {question.key: question for question in questions}
@@ -128,11 +130,14 @@ class Measuring:
             alike = members[starred(each.tensor), each.kind, each.step]
             facts = self.evidence.facts.get(each.tensor)
             is_change = each.kind is Kind.LOSS_CHANGE
+            # Under descent a norm is the rate times the gradient's, as few tokens give it.
+            is_descent = facts is not None and facts.update_rule is UpdateRule.SGD
+            is_norm = each.kind is Kind.UPDATE_NORM and is_descent
             yield replace(
                 each,
                 siblings=pooled(alike) if len(alike) > 1 else None,
-                rate_is_right=is_change and each.tensor in rated,
-                speaks_for_few=is_change and facts is not None and facts.role is None,
+                rate_is_right=(is_change or is_norm) and each.tensor in rated,
+                speaks_for_few=is_norm or (is_change and facts is not None and facts.role is None),
             )
 
     def step(self, tensor: str) -> int | None:
@@ -167,16 +172,9 @@ class Measuring:
             assert gradient is not None
             assert update is not None
             expected = gradient.slope + update.slope + _GROWTH[facts.role]
-        # A gradient that sums over the width what is not aligned at init is smaller by √width until
-        # it aligns: of what feeds a softmax over growing heads, of a tensor that does not grow but
-        # serves every channel, and of one that acts through a few values alone, as a router does.
-        # Under descent that counts twice, in gradient and update.
+        # Under descent the gradient counts twice, in the loss change and in the update.
         twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
-        unaligned = max(
-            1.0 if facts.role is None else self._softmax_growth(tensor),
-            evidence.narrowing(tensor),
-        )
-        low = expected - INDEPENDENT * twice * unaligned
+        low = expected - INDEPENDENT * twice * self._unaligned(facts)
         low += twice * self._multiplied_after(tensor)
         accepted = Accepted(low=low, high=expected)
         ask = Question(
@@ -221,6 +219,27 @@ class Measuring:
         if decay and self.scheme.independent_weight_decay:
             accepted = Accepted(low=-SMALLEST_FAULT, high=0.0)
             yield replace(ask, kind=Kind.WEIGHT_DECAY, found=decay, accepted=accepted)
+
+    def _unaligned(self, facts: Facts) -> float:
+        """By how many powers of √width a first gradient is smaller, as it is not aligned at init.
+
+        It sums over the width what is not aligned: of what feeds a softmax over growing heads, of a
+        tensor that does not grow but serves every channel, and of one that acts through a few
+        values alone, as a router does.
+        """
+        grows = 1.0 if facts.role is None else self._softmax_growth(facts.tensor)
+        return max(grows, self.evidence.narrowing(facts.tensor))
+
+    def _norms(self, facts: Facts) -> Iterator[Question]:
+        """Operator norms, if they were measured."""
+        descends = facts.update_rule is UpdateRule.SGD
+        return norm_questions(
+            self.evidence,
+            facts,
+            self.theory(facts),
+            self.multiplier(facts.tensor),
+            slack=INDEPENDENT * self._unaligned(facts) if descends else 0.0,
+        )
 
     def _rate(
         self, facts: Facts, step: int, theory: WidthTheory

@@ -24,8 +24,8 @@ class Question:
         siblings: the trend of the same tensor of all layers together; None if it has none.
         rate_is_right: whether the tensor's own rate is: then its loss change can be wrong by its
             gradient alone, which a fault elsewhere bends, and much else with it.
-        speaks_for_few: whether the tensor does not grow: it has too few elements to average over,
-            so that where its rate is right it need not be decided at all.
+        speaks_for_few: whether it has too few elements to average over, as a tensor that does not
+            grow, or tokens: where its rate is right it need not be decided at all.
     """
 
     tensor: str

@@ -71,6 +71,9 @@ class CoordcheckSettings(RunSettings):
     text: Path | None = shared.TEXT.field()
     build: Mapping[str, Any] = shared.BUILD.field()
 
+    spectral: bool = option(
+        "Measure and judge the operator norms of weights and updates too.", default=False
+    )
     verify_fix: bool = option(
         "Apply the fixes to rates and initial weights, from outside, and judge again.",
         default=False,

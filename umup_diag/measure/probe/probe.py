@@ -19,6 +19,7 @@ from umup_diag.measure.probe.layer_call import LayerCall, weight_of
 from umup_diag.measure.probe.linear_part import gain, initial_part, multiplier, rms
 from umup_diag.measure.probe.operands import Operands
 from umup_diag.measure.probe.operator_call import OperatorCall
+from umup_diag.measure.probe.operator_norm import rms_operator_norm
 from umup_diag.measure.probe.outer_multiplier import first_layers, outer_multipliers
 from umup_diag.measure.probe.softmax_inputs import SoftmaxInputs
 from umup_diag.measure.probe.update_meter import Reading, UpdateMeter
@@ -39,10 +40,14 @@ class Probe:
         meter = probe.meter()
         ...  # meter.before(p, p.grad), step, meter.after(p, group)
         probe.take()
+
+    Args:
+        model: to watch.
+        norms: whether to measure operator norms of weights and first updates.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, *, norms: bool = False) -> None:
+        self.model, self.norms = model, norms
         self.tensors = tensors(model)
         self._layers = layers(model)
         self._names = {module: name for name, module in model.named_modules()}
@@ -135,6 +140,9 @@ class Probe:
                 self._add(name, Kind.MULTIPLIER, factor)
         for named in self.tensors:
             self._gain_by_itself(named)
+            norm = rms_operator_norm(named, named.parameter) if self.norms else None
+            if norm is not None:
+                self._add(named.name, Kind.WEIGHT_NORM, norm)
         pairs = {n: [(c.given, c.out) for c in calls] for n, calls in self._calls.items()}
         if loss.grad_fn is not None:
             kinds = (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER, Kind.NEXT_MULTIPLIER)
@@ -158,7 +166,9 @@ class Probe:
     def meter(self) -> UpdateMeter:
         """What measures the update that follows this forward pass."""
         fit = {name: calls for name, calls in self._calls.items() if name not in self._unfit}
-        self._meter = UpdateMeter(self.tensors, fit, self._layers_of, done=self._done)
+        self._meter = UpdateMeter(
+            self.tensors, fit, self._layers_of, done=self._done, norms=self.norms
+        )
         return self._meter
 
     def take(self) -> list[TensorRecord]:

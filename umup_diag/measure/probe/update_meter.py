@@ -15,6 +15,7 @@ from umup_diag.measure.half_precision import require_movement
 from umup_diag.measure.layers import NamedTensor
 from umup_diag.measure.probe.call import Call
 from umup_diag.measure.probe.linear_part import gain, linear_part
+from umup_diag.measure.probe.operator_norm import rms_operator_norm
 from umup_diag.scaling.kinds import Kind
 
 _SAMPLE = 1 << 16  #: elements that are enough for a ratio
@@ -72,6 +73,7 @@ class UpdateMeter:
         layers_of: tensor → the names of the layers whose weight it is, more than one if tied.
         done: tensors of which the first update with a gradient was measured in full: how it goes
             with its gradient, and its gain. Of these only the loss change is measured again.
+        norms: whether to measure the operator norm of a first update.
     """
 
     def __init__(
@@ -81,8 +83,13 @@ class UpdateMeter:
         layers_of: Mapping[str, tuple[str, ...]],
         *,
         done: set[str] | None = None,
+        norms: bool = False,
     ) -> None:
-        self._names: dict[Tensor, str] = {named.parameter: named.name for named in tensors}
+        named_tensors = list(tensors)
+        self._names: dict[Tensor, str] = {each.parameter: each.name for each in named_tensors}
+        self._normed: dict[Tensor, NamedTensor] = (
+            {each.parameter: each for each in named_tensors} if norms else {}
+        )
         self._calls, self._layers_of = calls, layers_of
         self._kept: dict[Tensor, tuple[Tensor, Tensor]] = {}
         self._received: dict[Tensor, Tensor] = {}
@@ -141,6 +148,10 @@ class UpdateMeter:
             add(Kind.GRADIENT_RADIAL, _radial(gradient, old))
         self._settings(add, group, _sample(gradient) if received is None else received)
         del gradient, received
+        if parameter in self._normed:
+            norm = rms_operator_norm(self._normed[parameter], change)
+            if norm is not None:
+                add(Kind.UPDATE_NORM, norm)
         for layer in self._layers_of.get(name, ()):
             self._gain(layer, change)
 
