@@ -81,6 +81,7 @@ class Case:
         jointly: so many ranks one after the other work on the same micro-batch.
         alone: the layers that compute in one process what this computes in several.
         evaluates: whether there is a forward pass without gradients before recording begins.
+        repeats: whether the halves of `up` and `down` are equal, as are then the ranks' pieces.
     """
 
     shard: Callable[[Net, int], nn.Module]
@@ -88,6 +89,7 @@ class Case:
     jointly: int = 1
     alone: type[nn.Linear] = nn.Linear
     evaluates: bool = False
+    repeats: bool = False
 
 
 def _ddp(net: Net, _: int) -> nn.Module:
@@ -160,6 +162,9 @@ CASES: dict[str, Case] = {
     "fsdp, evaluated": Case(shard=lambda net, world: _fsdp(net, _mesh(world)), evaluates=True),
     "fsdp, bfloat16": Case(shard=_mixed, hidden=7, alone=BFloat16Linear),
     "tensor": Case(shard=lambda net, world: _tensor(net, _mesh(world)), jointly=2),
+    "tensor, repeated": Case(
+        shard=lambda net, world: _tensor(net, _mesh(world)), jointly=2, repeats=True
+    ),
     "tensor, uneven": Case(
         shard=lambda net, world: _tensor(net, _mesh(world)), hidden=7, jointly=2
     ),
@@ -199,6 +204,10 @@ def batch(step: int, number: int) -> tuple[Tensor, Tensor]:
 def made(case: Case, linear: type[nn.Linear] = nn.Linear) -> Net:
     torch.manual_seed(0)
     net = Net(case.hidden, linear)
+    if case.repeats:
+        with torch.no_grad():
+            for tensor in (net.up.weight, net.up.bias, net.down.weight.T):
+                tensor[case.hidden // 2 :] = tensor[: case.hidden // 2]
     snap(net)
     return net
 
