@@ -155,6 +155,21 @@ def _average(parameter: Tensor, group: dist.ProcessGroup) -> None:
     gradient /= 2
 
 
+def _compiled(net: nn.Module) -> nn.Module:
+    """Whole, without a break."""
+    torch.compiler.reset()
+    net.compile(backend="aot_eager", fullgraph=True)
+    return net
+
+
+def _compiled_blocks(net: Net) -> Net:
+    """Layer by layer; ``fully_shard`` breaks the graph, for its own hooks are not compiled."""
+    torch.compiler.reset()
+    for layer in (net.up, net.down):
+        layer.compile(backend="aot_eager")
+    return net
+
+
 CASES: dict[str, Case] = {
     "ddp": Case(shard=_ddp),
     "fsdp": Case(shard=lambda net, world: _fsdp(net, _mesh(world))),
@@ -168,6 +183,9 @@ CASES: dict[str, Case] = {
     "tensor, uneven": Case(
         shard=lambda net, world: _tensor(net, _mesh(world)), hidden=7, jointly=2
     ),
+    "tensor, compiled": Case(
+        shard=lambda net, world: _compiled(_tensor(net, _mesh(world))), jointly=2
+    ),
 }
 
 OF_FOUR: dict[str, Case] = {
@@ -176,6 +194,12 @@ OF_FOUR: dict[str, Case] = {
     "tensor of 4": Case(shard=lambda net, world: _tensor(net, _mesh(world)), jointly=4),
     "tensor of 4, uneven": Case(
         shard=lambda net, world: _tensor(net, _mesh(world)), hidden=7, jointly=4
+    ),
+    "tensor of 4, uneven, compiled": Case(
+        shard=lambda net, world: _compiled(_tensor(net, _mesh(world))), hidden=7, jointly=4
+    ),
+    "fsdp, compiled": Case(
+        shard=lambda net, world: _fsdp(_compiled_blocks(net), _mesh(world)), hidden=7
     ),
     "fsdp of tensor": Case(shard=_fsdp_of_tensor, jointly=2),
     "ddp of tensor": Case(shard=_ddp_of_tensor, jointly=2),

@@ -201,7 +201,7 @@ class LiveRecording:
         """With hooks on the model, and on all optimizers unless steps are counted by hand."""
         with ExitStack() as hooks:
             if not self.has_stopped:
-                begins = Hook(lambda _: self._begin_compiled(), self._failed)
+                begins = Hook(lambda *_: self._begin_compiled(), self._failed)
                 hooks.enter_context(compiled.observed(self._model, compiled.CALL, begins))
                 before = Hook(self._before_forward, self._failed, compiled.trace_call)
                 hooks.callback(self._model.register_forward_pre_hook(before).remove)

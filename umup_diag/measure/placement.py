@@ -1,7 +1,8 @@
 """Where a process stands among those that share a tensor: torch's DTensor, read and not changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -28,7 +29,7 @@ class Placement:
     is_partial: bool
 
     @classmethod
-    def of(cls, x: Tensor) -> "Placement | None":
+    def of(cls, x: Tensor) -> Self | None:
         """The placement of a DTensor; None for any other tensor."""
         placements: tuple[Any, ...] | None = getattr(x, "placements", None)
         if placements is None:
@@ -41,6 +42,22 @@ class Placement:
             piece=tuple(place for place, how in pairs if not how.is_replicate()),
             copy=tuple(place for place, how in pairs if how.is_replicate()),
             is_partial=any(how.is_partial() for _, how in pairs),
+        )
+
+    def encode(self) -> list[int]:
+        """As integers, which can be compiled into a graph."""
+        counts = (len(self.ranks), len(self.piece))
+        return [int(self.is_partial), *counts, *self.ranks, *self.piece, *self.copy]
+
+    @classmethod
+    def decode(cls, written: Sequence[int]) -> Self:
+        """Read back what `encode` wrote."""
+        is_partial, ranks, pieces, *rest = written
+        return cls(
+            ranks=tuple(rest[:ranks]),
+            piece=tuple(rest[ranks : ranks + pieces]),
+            copy=tuple(rest[ranks + pieces :]),
+            is_partial=bool(is_partial),
         )
 
     @property

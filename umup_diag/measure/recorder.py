@@ -64,8 +64,8 @@ class _Step:
     has_begun: bool = False
     is_open: bool = True
 
-    def add(self, tensor: str, kind: Kind, x: Tensor) -> None:
-        placement = Placement.of(x)
+    def add(self, tensor: str, kind: Kind, x: Tensor, placement: Placement | None = None) -> None:
+        placement = placement or Placement.of(x)
         if placement is not None and not self._counts(tensor, kind, placement):
             return
         part = local(x.detach())
@@ -155,6 +155,8 @@ class Recorder:
     def hooked(self) -> Iterator[None]:
         """Keep the hooks on while inside, for a compiler to find, and not for each step alone."""
         self._is_hooked = True
+        if any(Placement.of(named.parameter) for named in self._tensors.values()):
+            compiled.accept_dtensors()
         try:
             with ExitStack() as keys:
                 for module, name in self._names.items():
@@ -315,21 +317,25 @@ class Recorder:
             step.add(name, Kind.OUTPUT, out)
         self._record_change(step, name, out.detach())
 
-    def _grad_output(self, step: _Step, name: str, gradient: Tensor) -> None:
+    def _grad_output(
+        self, step: _Step, name: str, gradient: Tensor, placement: Placement | None = None
+    ) -> None:
         if step.is_open:
-            step.add(name, Kind.GRAD_OUTPUT, gradient)
+            step.add(name, Kind.GRAD_OUTPUT, gradient, placement)
 
-    def _observe_input(self, name: str, x: Tensor) -> None:
+    def _observe_input(self, name: str, x: Tensor, placement: Placement | None) -> None:
         """Of a layer in compiled code; what is computed again in the backward pass is left out."""
         self.is_compiled = True
         step = self._step
         if step.is_open and Kind.INPUT in step.kinds and not in_backward():
             self._order.setdefault(name, len(self._order))
-            step.add(name, Kind.INPUT, x)
+            step.add(name, Kind.INPUT, x, placement)
 
-    def _observe_grad_output(self, name: str, gradient: Tensor) -> None:
+    def _observe_grad_output(
+        self, name: str, gradient: Tensor, placement: Placement | None
+    ) -> None:
         if Kind.GRAD_OUTPUT in self._step.kinds:
-            self._grad_output(self._step, name, gradient)
+            self._grad_output(self._step, name, gradient, placement)
 
     def _record_change(self, step: _Step, name: str, out: Tensor) -> None:
         if self._initial_outputs is None:
