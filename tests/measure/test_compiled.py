@@ -210,7 +210,7 @@ def test_where_a_graph_breaks_every_layer_is_seen_once(tmp_path: Path) -> None:
     with umup_diag.record(net, every=2, to=tmp_path, strict=True):
         train(compiled)  # type: ignore[arg-type]
     for _, order, records in by_name(tmp_path):
-        assert sorted(set(order)) == ["a", "b"]
-        assert len(records) == 6
+        assert sorted(set(order)) == ["a", "a.bias", "b", "b.bias"]
+        assert len(records) == 8
         counts = {name: each.count for name, each in records.items()}
         assert {n for (_, kind), n in counts.items() if kind != Kind.WEIGHT} == {40}

@@ -18,10 +18,10 @@ from umup_diag.measure.backward import in_backward
 from umup_diag.measure.bare import bare
 from umup_diag.measure.environment import environment
 from umup_diag.measure.hook import Hook
-from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.ranks import Ranks
 from umup_diag.measure.readable import is_readable
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
+from umup_diag.measure.training_records import training_records
 from umup_diag.numerics import block
 from umup_diag.recording import Frame, Recording
 from umup_diag.recording.sink import Sink, Sinks
@@ -308,7 +308,7 @@ class LiveRecording:
         return self._is_own[optimizer]
 
     def _add_frame(self) -> None:
-        own = self._scale.taken_out(matmul_operands(self._recorder))
+        own = self._scale.taken_out(training_records(self._recorder))
         recorder = self._recorder
         placed = {(tensor or "weight", kind) for tensor, kind in recorder.placed}
         records = self._ranks.merge(own, self._model, placed=placed, jointly=recorder.jointly)
