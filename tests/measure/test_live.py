@@ -73,9 +73,12 @@ def test_frames_are_of_the_steps_that_are_due_and_hold_all_three_kinds(tmp_path:
     recorded = frames(tmp_path)
     assert [frame.step for frame in recorded] == [0, 3, 6]
     assert [len(frame.losses) for frame in recorded] == [0, 3, 3]
-    tensors = [(record.tensor, record.kind) for record in recorded[0].records]
+    records = recorded[0].records
+    tensors = [(record.tensor, record.kind) for record in records if not record.is_vector]
     kinds = (Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT)
-    assert tensors == [(name, kind) for name in ("a", "b") for kind in kinds]  # and no biases
+    assert tensors == [(name, kind) for name in ("a", "b") for kind in kinds]
+    vectors = [(record.tensor, record.kind) for record in records if record.is_vector]
+    assert vectors == [("a.bias", Kind.WEIGHT), ("b.bias", Kind.WEIGHT)]
 
 
 def test_recording_changes_no_bit_of_loss_or_gradient(tmp_path: Path) -> None:

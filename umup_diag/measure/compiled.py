@@ -9,34 +9,64 @@ and blocks of one kind, which share a graph, would each need their own.
 The idea of an operator with a side effect is that of torchtitan's logging of tensors.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
-Observer = Callable[[Tensor], None]
+from umup_diag.measure.placement import Placement
+
+Observer = Callable[[Tensor, Placement | None], None]
 
 _observers: dict[int, Observer] = {}
 _numbers = count()
 
 _library = torch.library.Library("umup_diag", "DEF")
 _unsafe = getattr(torch.Tag, "cudagraph_unsafe", None)  # a replayed CUDA graph would not call it
-_library.define("observe(Tensor x, Tensor(a!) key) -> ()", tags=(_unsafe,) if _unsafe else ())
+_library.define(
+    "observe(Tensor x, Tensor(a!) key, int[] placement=[]) -> ()",
+    tags=(_unsafe,) if _unsafe else (),
+)
 
 
-def _observe(x: Tensor, key: Tensor) -> None:
+def _observe(x: Tensor, key: Tensor, placement: Sequence[int] = ()) -> None:
     observer = _observers.get(int(key))
     if observer is not None:
-        observer(x)
+        observer(x, Placement.decode(placement) if placement else None)
 
 
 _library.impl("observe", _observe, "CompositeExplicitAutograd")
 
 
-torch.library.register_fake("umup_diag::observe", lambda x, key: None, lib=_library)  # noqa: ARG005
+def _observe_nothing(_: Tensor, __: Tensor, ___: Sequence[int] = ()) -> None:
+    """While a program is traced there are no numbers."""
+
+
+torch.library.register_fake("umup_diag::observe", _observe_nothing, lib=_library)
+
+
+def _observe_local(_: object, __: object, ___: object, args: Any, ____: object) -> None:
+    """Of a DTensor, what this process has, and how it lies: that is known when it is compiled."""
+    x, key = args
+    with _disable_current_modes():  # the mesh is a tensor too, and no part of the program
+        placement = Placement.of(x)
+    assert placement is not None
+    torch.ops.umup_diag.observe(x.to_local(), key, placement.encode())
+
+
+@cache
+def accept_dtensors() -> None:
+    """Let DTensors be observed; to import their class takes a second, where nobody has yet."""
+    from torch.distributed.tensor import DTensor
+
+    torch.library.register_torch_dispatch(
+        "umup_diag::observe", DTensor, _observe_local, lib=_library
+    )
 
 
 class _ObserveGradient(torch.autograd.Function):

@@ -18,10 +18,10 @@ from umup_diag.measure.backward import in_backward
 from umup_diag.measure.bare import bare
 from umup_diag.measure.environment import environment
 from umup_diag.measure.hook import Hook
-from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.ranks import Ranks
 from umup_diag.measure.readable import is_readable
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
+from umup_diag.measure.training_records import training_records
 from umup_diag.numerics import block
 from umup_diag.recording import Frame, Recording
 from umup_diag.recording.sink import Sink, Sinks
@@ -187,18 +187,21 @@ class LiveRecording:
         self._ranks = Ranks.current()
         self._scale = LossScale(scaler)
         names = [block.resolve(name) for name in blocks]
-        self._recorder = Recorder(model, blocks=names, failed=self._failed)
         self._hooks = ExitStack()
         self._open: ExitStack | None = None
         self._losses: list[float | Tensor] = []
+        self._partial: set[tuple[str, str]] = set()
         self._is_own: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
+        with self.safely():
+            _reshard(model)
+        self._recorder = Recorder(model, blocks=names, failed=self._failed)
 
     @contextmanager
     def attached(self, *, manual: bool) -> Iterator[None]:
         """With hooks on the model, and on all optimizers unless steps are counted by hand."""
         with ExitStack() as hooks:
             if not self.has_stopped:
-                begins = Hook(lambda _: self._begin_compiled(), self._failed)
+                begins = Hook(lambda *_: self._begin_compiled(), self._failed)
                 hooks.enter_context(compiled.observed(self._model, compiled.CALL, begins))
                 before = Hook(self._before_forward, self._failed, compiled.trace_call)
                 hooks.callback(self._model.register_forward_pre_hook(before).remove)
@@ -305,13 +308,29 @@ class LiveRecording:
         return self._is_own[optimizer]
 
     def _add_frame(self) -> None:
-        own = self._scale.taken_out(matmul_operands(self._recorder))
-        records = self._ranks.merge(own, self._model)
+        own = self._scale.taken_out(training_records(self._recorder))
+        recorder = self._recorder
+        placed = {(tensor or "weight", kind) for tensor, kind in recorder.placed}
+        records = self._ranks.merge(own, self._model, placed=placed, jointly=recorder.jointly)
+        self._say_partial()
         if records is None:  # the first rank has said why
             self.has_stopped = True
         else:
             self._append(Frame(step=self.done, losses=tuple(self.losses), records=records))
         self._losses.clear()
+
+    def _say_partial(self) -> None:
+        """Name, once, what is left out because a rank has only a summand of it."""
+        new = set(self._recorder.partial) - self._partial
+        self._partial |= new
+        if new and self._ranks.is_first:
+            names = ", ".join(sorted(f"{tensor} ({kind})" for tensor, kind in new))
+            warnings.warn(
+                f"umup-diag leaves out {names}: each rank has only a summand of it (Partial), and "
+                "adding them up would take a collective.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _append(self, frame: Frame) -> None:
         if self.recording is not None:
@@ -357,3 +376,13 @@ def recordable(model: nn.Module) -> nn.Module:
             "Use fully_shard (FSDP 2), which is recorded."
         )
     return inner
+
+
+def _reshard(model: nn.Module) -> None:
+    """Let ``fully_shard`` have its shards back, if it has kept gathered weights of an evaluation.
+
+    Those are other parameters than the optimizer's; they come and go, and are freed when they do.
+    """
+    for module in model.modules():
+        if any(each.__name__ == "FSDPModule" for each in type(module).__mro__):
+            module.reshard()  # type: ignore[operator]

@@ -8,7 +8,7 @@ Through the store no rank waits for another, but the first for what it writes.
 """
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce
@@ -21,6 +21,7 @@ from torch.distributed import distributed_c10d
 
 from umup_diag.errors import InputError
 from umup_diag.measure.layers import tensors
+from umup_diag.measure.placement import Placement
 from umup_diag.recording import TensorRecord
 from umup_diag.scaling.kinds import Kind
 
@@ -59,15 +60,30 @@ class Ranks:
         return self.rank == 0
 
     def merge(
-        self, records: tuple[TensorRecord, ...], model: nn.Module
+        self,
+        records: tuple[TensorRecord, ...],
+        model: nn.Module,
+        *,
+        placed: Collection[tuple[str, str]] = (),
+        jointly: Collection[int] = (),
     ) -> tuple[TensorRecord, ...] | None:
-        """All ranks' tensors, on rank 0; what every rank holds alike is counted once.
+        """All ranks' tensors, on rank 0; what several ranks hold alike is counted once.
 
         Every rank must call this, as often as the others. Inputs and gradients are of each rank's
-        own micro-batches.
+        own micro-batches, except where ranks compute jointly: a tensor that all of those have whole
+        is the same for all, and one of which each has a piece is not. Which of the two a plain
+        tensor is nobody can tell from it, so its histograms decide: those that agree exactly, in
+        every count and in the sum of squares, are taken for one tensor.
+
+        Args:
+            records: this rank's, histograms.
+            model: whose weights they are of.
+            placed: tensor and kind of what this rank knows to be pieces of its own.
+            jointly: ranks that compute the same micro-batch together with this one.
 
         Returns:
-            The sum on rank 0, this rank's own part elsewhere; None if rank 0 records no more.
+            The sum on rank 0, by 4 mantissa bits, as it is written; this rank's own part
+            elsewhere; None if rank 0 records no more.
 
         Raises:
             InputError: on rank 0, if another's part does not come within `PATIENCE`, or if another
@@ -78,27 +94,29 @@ class Ranks:
         mailbox = self._opened()
         if mailbox.is_closed:
             return None
-        once = {named.name for named in tensors(model) if not self._holds_own(named.parameter)}
-        own = [each for each in records if each.kind != Kind.WEIGHT or each.tensor not in once]
+        weights = {named.name: named.parameter for named in tensors(model)}
+        own = []
+        for record in records:
+            compact = replace(record, statistics=record.histogram.coarsen())
+            if record.kind == Kind.WEIGHT:
+                placement = Placement.of(weights[record.tensor])
+                if placement is None and not self.is_first:  # all ranks have the whole of it
+                    continue
+                own.append(_Part(compact, placement and placement.piece))
+            elif len(jointly) < 2 or (record.tensor, record.kind) in placed:
+                own.append(_Part(compact, self.rank))
+            else:
+                own.append(_Part(compact, (tuple(jointly), compact.histogram)))
         if not self.is_first:
             mailbox.post(self.rank, own)
             return records
         others = [mailbox.collect(rank) for rank in range(1, self.world)]
         mailbox.merges += 1
-        parts: dict[tuple[str, str], list[TensorRecord]] = {}
-        for record in (each for rank in (own, *others) for each in rank):
-            parts.setdefault((record.tensor, record.kind), []).append(record)
-        return tuple(
-            replace(
-                found[0],
-                statistics=reduce(add, (each.histogram for each in found)),
-                blocks={
-                    name: reduce(add, (each.blocks[name] for each in found))
-                    for name in found[0].blocks
-                },
-            )
-            for found in parts.values()
-        )
+        found: dict[tuple[str, str], dict[Hashable, TensorRecord]] = {}
+        for part in (each for rank in (own, *others) for each in rank):
+            pieces = found.setdefault((part.record.tensor, part.record.kind), {})
+            pieces.setdefault(part.piece, part.record)
+        return tuple(_sum(list(pieces.values())) for pieces in found.values())
 
     def give_up(self) -> None:
         """Record no more: the others need not wait for this rank, nor fill the store."""
@@ -123,22 +141,33 @@ class Ranks:
             self._mailbox = _Mailbox.open(self.rank)
         return self._mailbox
 
-    def _holds_own(self, parameter: nn.Parameter) -> bool:
-        """Whether this rank's part of a parameter is one that no lower rank has."""
-        mesh = getattr(parameter, "device_mesh", None)
-        if mesh is None:  # not sharded: all ranks have the whole of it
-            return self.is_first
-        at = mesh.get_coordinate() or []
-        return all(
-            place == 0
-            for place, placement in zip(at, parameter.placements, strict=True)  # type: ignore[attr-defined]
-            if placement.is_replicate()
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one rank has of one tensor.
+
+    Attributes:
+        record: of those elements.
+        piece: which elements they are; parts of a tensor that have the same are the same.
+    """
+
+    record: TensorRecord
+    piece: Hashable
+
+
+def _sum(records: Sequence[TensorRecord]) -> TensorRecord:
+    return replace(
+        records[0],
+        statistics=reduce(add, (each.histogram for each in records)),
+        blocks={
+            name: reduce(add, (each.blocks[name] for each in records)) for name in records[0].blocks
+        },
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class _Mailbox:
-    """Records on their way to rank 0, in the store of the default process group.
+    """Parts on their way to rank 0, in the store of the default process group.
 
     Attributes:
         store: with a prefix of this recording's own.
@@ -164,20 +193,20 @@ class _Mailbox:
         """As the first rank: collect no more."""
         self.store.set(_CLOSED, "")
 
-    def post(self, rank: int, records: Sequence[TensorRecord] | None) -> None:
+    def post(self, rank: int, parts: Sequence[_Part] | None) -> None:
         """Send this rank's part, and do not wait for anybody; None says that there is no more."""
         key = f"{self.merges}/{rank}"
-        if records is None:
+        if parts is None:
             self.store.set(key, _NOTHING)
             return
-        content = pickle.dumps(records)
+        content = pickle.dumps(parts)
         pieces = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
         for number, piece in enumerate(pieces):
             self.store.set(f"{key}/{number}", piece)  # type: ignore[arg-type]  # bytes will do
         self.store.set(key, str(len(pieces)))
         self.merges += 1
 
-    def collect(self, rank: int) -> Sequence[TensorRecord]:
+    def collect(self, rank: int) -> Sequence[_Part]:
         """Another rank's part, once it is there; it is then taken out of the store."""
         key = f"{self.merges}/{rank}"
         try:
@@ -195,5 +224,5 @@ class _Mailbox:
         content = b"".join(self.store.get(each) for each in keys)
         for each in (key, *keys):
             self.store.delete_key(each)
-        records: Sequence[TensorRecord] = pickle.loads(content)
-        return records
+        parts: Sequence[_Part] = pickle.loads(content)
+        return parts

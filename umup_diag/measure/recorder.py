@@ -20,6 +20,7 @@ from umup_diag.measure.attention import AttentionCalls, Call
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.hook import Hook, around
 from umup_diag.measure.layers import is_layer, plain, tensors
+from umup_diag.measure.placement import Placement, local
 from umup_diag.measure.readable import is_readable
 from umup_diag.measure.weight_sample import WeightSample
 from umup_diag.numerics.block import BLOCK_FORMATS, BlockFormat
@@ -30,6 +31,8 @@ from umup_diag.scaling.kinds import Kind, kind_order
 
 #: The three that a linear layer's matmuls would cast to FP8.
 MATMUL_KINDS = frozenset({Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT})
+#: Those that are of a parameter, sharded as the optimizer has it.
+PARAMETER_KINDS = frozenset({Kind.WEIGHT, Kind.WEIGHT_GRAD, Kind.UPDATE})
 #: Those that compare with the first step.
 CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
 
@@ -53,13 +56,19 @@ class _Step:
     casts: dict[tuple[str, Kind], dict[str, BlockCast]] = field(default_factory=dict)
     head_dims: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
+    placed: set[tuple[str, Kind]] = field(default_factory=set)
+    partial: set[tuple[str, Kind]] = field(default_factory=set)
+    jointly: set[int] = field(default_factory=set)
     thread: _Thread = field(default_factory=_Thread)
     lock: threading.Lock = field(default_factory=threading.Lock)
     has_begun: bool = False
     is_open: bool = True
 
-    def add(self, tensor: str, kind: Kind, x: Tensor) -> None:
-        part = _local(x.detach())
+    def add(self, tensor: str, kind: Kind, x: Tensor, placement: Placement | None = None) -> None:
+        placement = placement or Placement.of(x)
+        if placement is not None and not self._counts(tensor, kind, placement):
+            return
+        part = local(x.detach())
         histogram = CodeHistogram.of(part)
         casts = {name: BlockCast.of([part], fmt) for name, fmt in self.blocks.items()}
         with self.lock:
@@ -69,10 +78,20 @@ class _Step:
             for name, cast in casts.items():
                 merged[name] = merged[name] + cast if name in merged else cast
 
+    def _counts(self, tensor: str, kind: Kind, placement: Placement) -> bool:
+        """Whether this process's part of a DTensor counts, and is no copy of another's."""
+        with self.lock:
+            self.placed.add((tensor, kind))
+            if placement.is_partial:
+                self.partial.add((tensor, kind))
+            if kind not in PARAMETER_KINDS:
+                self.jointly.update(placement.ranks)
+        return placement.is_first_copy and not placement.is_partial
+
     def clear(self) -> None:
         """Forget what was gathered."""
         with self.lock:
-            for gathered in (self.histograms, self.casts, self.head_dims, self.calls):
+            for gathered in (self.histograms, self.casts, self.head_dims, self.calls, self.placed):
                 gathered.clear()
             self.has_begun = False
 
@@ -92,6 +111,9 @@ class Recorder:
     has no records of the kinds that it does not produce. Modules that are run a second time inside
     the backward pass (activation checkpointing) are counted once. Attention logits are recorded
     where the model calls ``scaled_dot_product_attention``, under the module that calls it.
+
+    Of a DTensor each process records what it alone holds, or the first of those that hold the same:
+    added up over all processes, every element counts once (`umup_diag.measure.ranks`).
     """
 
     def __init__(
@@ -133,6 +155,8 @@ class Recorder:
     def hooked(self) -> Iterator[None]:
         """Keep the hooks on while inside, for a compiler to find, and not for each step alone."""
         self._is_hooked = True
+        if any(Placement.of(named.parameter) for named in self._tensors.values()):
+            compiled.accept_dtensors()
         try:
             with ExitStack() as keys:
                 for module, name in self._names.items():
@@ -213,6 +237,21 @@ class Recorder:
             records, key=lambda record: (record.order, record.tensor, kind_order(record.kind))
         )
 
+    @property
+    def placed(self) -> Collection[tuple[str, Kind]]:
+        """What the last step saw as DTensors."""
+        return self._step.placed
+
+    @property
+    def partial(self) -> Collection[tuple[str, Kind]]:
+        """What the last step did not record because this process has only a summand of it."""
+        return self._step.partial
+
+    @property
+    def jointly(self) -> tuple[int, ...]:
+        """The ranks that computed the last step's activations together; none without DTensors."""
+        return tuple(sorted(self._step.jointly))
+
     def restart(self) -> None:
         """Forget what this step has recorded so far, and go on recording."""
         self._step.clear()
@@ -278,21 +317,25 @@ class Recorder:
             step.add(name, Kind.OUTPUT, out)
         self._record_change(step, name, out.detach())
 
-    def _grad_output(self, step: _Step, name: str, gradient: Tensor) -> None:
+    def _grad_output(
+        self, step: _Step, name: str, gradient: Tensor, placement: Placement | None = None
+    ) -> None:
         if step.is_open:
-            step.add(name, Kind.GRAD_OUTPUT, gradient)
+            step.add(name, Kind.GRAD_OUTPUT, gradient, placement)
 
-    def _observe_input(self, name: str, x: Tensor) -> None:
+    def _observe_input(self, name: str, x: Tensor, placement: Placement | None) -> None:
         """Of a layer in compiled code; what is computed again in the backward pass is left out."""
         self.is_compiled = True
         step = self._step
         if step.is_open and Kind.INPUT in step.kinds and not in_backward():
             self._order.setdefault(name, len(self._order))
-            step.add(name, Kind.INPUT, x)
+            step.add(name, Kind.INPUT, x, placement)
 
-    def _observe_grad_output(self, name: str, gradient: Tensor) -> None:
+    def _observe_grad_output(
+        self, name: str, gradient: Tensor, placement: Placement | None
+    ) -> None:
         if Kind.GRAD_OUTPUT in self._step.kinds:
-            self._grad_output(self._step, name, gradient)
+            self._grad_output(self._step, name, gradient, placement)
 
     def _record_change(self, step: _Step, name: str, out: Tensor) -> None:
         if self._initial_outputs is None:
@@ -310,12 +353,6 @@ class Recorder:
         name = inside[-1] if inside else ""
         step.head_dims[name] = call.head_dim
         step.add(name, Kind.ATTENTION_LOGITS, call.logits())
-
-
-def _local(x: Tensor) -> Tensor:
-    """The part of a sharded tensor that this rank holds; any other tensor as it is."""
-    to_local = getattr(x, "to_local", None)
-    return x if to_local is None else to_local()
 
 
 def _first_tensor(value: Any) -> Tensor | None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from umup_diag.errors import InputError
+from umup_diag.numerics.borrowed import borrowed
 from umup_diag.numerics.threads import can_compile, in_threads
 
 Int64s = npt.NDArray[np.int64]
@@ -89,7 +90,7 @@ def _compiled_float32(flat: Tensor) -> Counts:
 
     def count(part: Tensor) -> tuple[Int64s, int, int]:
         counters = np.zeros((4, _CODES), dtype=np.int64)
-        bits = part.view(torch.int32).numpy().view(np.uint32)
+        bits = borrowed(part, np.uint32)
         return counters, *count_float32(bits, np.zeros(_CODES, dtype=np.uint64), counters)
 
     counters, largest, smallest = zip(*in_threads(count, flat), strict=True)
@@ -99,11 +100,11 @@ def _compiled_float32(flat: Tensor) -> Counts:
 def _compiled_small(flat: Tensor) -> Counts:
     from umup_diag.numerics.kernels import count_small
 
-    view = torch.uint8 if flat.itemsize == 1 else torch.uint16
+    view = np.uint8 if flat.itemsize == 1 else np.uint16
 
     def count(part: Tensor) -> Int64s:
         counters = np.zeros(1 << 8 * flat.itemsize, dtype=np.int64)
-        count_small(part.view(view).numpy(), counters)
+        count_small(borrowed(part, view), counters)
         return counters
 
     counters = in_threads(count, flat)
@@ -243,7 +244,7 @@ def _squares_of_exact(keys: UInt32s, counts: Int64s) -> int:
 
 def _count_float64(flat: Tensor) -> Counts:
     """64-bit elements, on the host: rare enough that numpy will do."""
-    values = np.abs(flat.cpu().numpy())
+    values = np.abs(borrowed(flat.cpu(), np.float64))
     finite = values[np.isfinite(values)]
     with np.errstate(over="ignore"):
         nearest = finite.astype(np.float32)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from umup_diag.errors import InputError
+from umup_diag.numerics.borrowed import borrowed
 from umup_diag.numerics.formats import (
     BF16,
     E4M3FN,
@@ -103,7 +104,7 @@ def _looked_up(x: Tensor, fmt: Format, rounding: Rounding, overflow: Overflow) -
     result = torch.empty_like(source)
 
     def work(source: Tensor, result: Tensor) -> None:
-        codes, out = (part.view(torch.uint16).numpy() for part in (source, result))
+        codes, out = (borrowed(part, np.uint16) for part in (source, result))
         look_up(codes, table, out)
 
     in_threads(work, source.view(-1), result.view(-1))
@@ -140,7 +141,7 @@ def _compiled(x: Tensor, fmt: Format, overflow: Overflow) -> Tensor:
     result = torch.empty_like(source)
 
     def work(source: Tensor, result: Tensor) -> None:
-        bits, out = (part.view(torch.uint32).numpy() for part in (source, result))
+        bits, out = (borrowed(part, np.uint32) for part in (source, result))
         round_nearest_even(bits, out, limits, beyond, zero_sign)
 
     in_threads(work, source.view(-1), result.view(-1))

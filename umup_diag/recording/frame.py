@@ -47,19 +47,28 @@ class Frame:
         )
         return replace(self, records=records)
 
-    def select(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> "Frame":
+    def select(
+        self,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        vectors: bool = True,
+    ) -> "Frame":
         """The frame with some of its tensors.
 
         Args:
             include: patterns of names as in a shell; none for all.
             exclude: patterns of names to leave out, whatever the rest says.
+            vectors: whether gains and biases are wanted where no pattern names them.
         """
 
-        def is_wanted(name: str) -> bool:
-            wanted = not include or any(fnmatchcase(name, pattern) for pattern in include)
+        def is_wanted(record: TensorRecord) -> bool:
+            name = record.tensor
+            unnamed = not include and (vectors or not record.is_vector)
+            wanted = unnamed or any(fnmatchcase(name, pattern) for pattern in include)
             return wanted and not any(fnmatchcase(name, pattern) for pattern in exclude)
 
-        return replace(self, records=tuple(r for r in self.records if is_wanted(r.tensor)))
+        return replace(self, records=tuple(filter(is_wanted, self.records)))
 
     def encode(self) -> dict[str, Any]:
         """All but the records, as JSON can hold it."""

@@ -247,6 +247,7 @@ class Recording:
         *,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        vectors: bool = True,
         until: int | None = None,
     ) -> "Recording":
         """The recording up to a step, of some tensors only; in memory.
@@ -254,13 +255,14 @@ class Recording:
         Args:
             include: patterns of names as in a shell; none for all.
             exclude: patterns of names to leave out, whatever the rest says.
+            vectors: whether gains and biases are wanted where no pattern names them.
             until: last step.
 
         Raises:
             InputError: if nothing is left.
         """
         frames = [
-            frame.select(include=include, exclude=exclude)
+            frame.select(include=include, exclude=exclude, vectors=vectors)
             for frame in self.frames
             if until is None or (frame.step is not None and frame.step <= until)
         ]

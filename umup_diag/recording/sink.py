@@ -28,11 +28,12 @@ def metrics(frame: Frame) -> dict[str, float]:
 
     Of every tensor and kind: ``rms_log2`` and ``absmax_log2``, ``nonfinite_count``, and of a
     histogram the shares that underflow and overflow in the format that its kind is usually cast
-    to, ``underflow_fraction_e4m3fn``. A logarithm of zero is left out: no tracker draws it.
+    to, ``underflow_fraction_e4m3fn``. A logarithm of zero is left out: no tracker draws it; and so
+    are gains and biases, which would double the number of curves.
     """
     return {
         f"{record.tensor}/{record.kind}/{name}": value
-        for record in frame.records
+        for record in frame.select(vectors=False).records
         for name, value in _of(record).items()
         if math.isfinite(value)
     }

@@ -103,6 +103,11 @@ class TensorRecord:
         return self.statistics.rms
 
     @property
+    def is_vector(self) -> bool:
+        """Whether it is of a gain, a bias or another parameter of one dimension."""
+        return self.fans is not None and self.fans.fan_in is None
+
+    @property
     def value(self) -> float:
         """The number that was measured, or the RMS."""
         return self.statistics.value if isinstance(self.statistics, Value) else self.rms

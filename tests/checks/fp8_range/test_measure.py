@@ -1,14 +1,18 @@
 """What each kind of settings measures, and what measuring says of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import reference_model
+import umup_diag
 from umup_diag.checks.fp8_range.measure import measure
 from umup_diag.checks.fp8_range.settings import FileRangeSettings, RunRangeSettings
+from umup_diag.checks.fp8_range.watcher import Watcher
 from umup_diag.checks.result import NoteKind
 from umup_diag.errors import InputError
 from umup_diag.measure.workplace import Workplace
@@ -55,6 +59,25 @@ def test_tensors_and_steps_can_be_selected(tmp_path: Path) -> None:
     names = [f"step-{step}.pt" for step in (1, 2, 3)]
     recording = files(tmp_path, *names, include=("a", "norm"), exclude=("a",), until=2)
     assert tensors(recording) == [(1, ["norm"]), (2, ["norm"])]
+
+
+def test_gains_and_biases_of_a_run_are_judged_where_they_are_named(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 4))
+    optimizer = torch.optim.SGD(model.parameters())
+    logged: dict[str, float] = {}
+    sink = SimpleNamespace(log=lambda values, _: logged.update(values))
+    with umup_diag.record(model, every=1, to=tmp_path / "run", sinks=[sink], strict=True):
+        model(torch.randn(3, 8)).sum().backward()
+        optimizer.step()
+    assert tensors(files(tmp_path, "run")) == [(0, ["1", "1", "1"])]
+    named = files(tmp_path, "run", include=("0.weight", "*.bias"))
+    assert tensors(named) == [(0, ["0.bias", "0.weight", "1.bias"])]
+    assert named.frames[0].records[1].rms == 1.0
+    assert {name.split("/")[0] for name in logged} == {"1"}
+    watcher = Watcher(settings=FileRangeSettings(sources=(), near=20))
+    assert {warning.tensor for warning in watcher.see(named.frames[0])} == set()
+    watcher = Watcher(settings=FileRangeSettings(sources=(), near=20, include=("0.weight",)))
+    assert {warning.tensor for warning in watcher.see(named.frames[0])} == {"0.weight"}
 
 
 def test_each_checkpoint_tells_its_progress(tmp_path: Path) -> None:

@@ -51,7 +51,10 @@ def measure(settings: RangeSettings, workplace: Workplace) -> Recording:
         case _:
             raise TypeError(f"{type(settings).__name__} names nothing to measure")
     return recording.select(
-        include=settings.include, exclude=settings.exclude, until=settings.until
+        include=settings.include,
+        exclude=settings.exclude,
+        vectors=False,  # no matmul casts them
+        until=settings.until,
     )
 
 

@@ -66,7 +66,9 @@ class Watcher:
 
     def see(self, frame: Frame) -> list[Warned]:
         """What is new in a frame."""
-        frame = frame.select(include=self.settings.include, exclude=self.settings.exclude)
+        frame = frame.select(
+            include=self.settings.include, exclude=self.settings.exclude, vectors=False
+        )
         if not frame.records:
             return []
         self._frames += 1

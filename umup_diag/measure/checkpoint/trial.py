@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from umup_diag.errors import InputError
 from umup_diag.measure.checkpoint.checkpoint import Checkpoint
 from umup_diag.measure.data.batches import Batches
-from umup_diag.measure.matmul_operands import matmul_operands
 from umup_diag.measure.recorder import MATMUL_KINDS, Recorder
 from umup_diag.measure.subject import Subject
 from umup_diag.measure.training import scalar_loss
+from umup_diag.measure.training_records import training_records
 from umup_diag.measure.users_code import calling
 from umup_diag.recording import Frame
 
@@ -51,7 +51,7 @@ class Trial:
                 loss = scalar_loss(self.subject, model, batch)
                 with calling("the backward pass"):
                     loss.backward()
-        return Frame(step=step, records=matmul_operands(recorder))
+        return Frame(step=step, records=training_records(recorder))
 
 
 def _load(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
