@@ -29,8 +29,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from reports import end_scales, fp8_training
 from reports import fp8_recipes as recipes_compared
-from reports import fp8_training as training_curves
 from reports.redraw import redraw
 from reports.screenshots import screenshots
 from reports.sweeps import SWEEPS, write_sweep
@@ -204,13 +204,6 @@ def scale_law() -> None:
         print(f"{out}: exit {done.returncode}")
 
 
-def fp8_training() -> None:
-    """Write reports/fp8_training: loss curves in float32 and under a plain cast to FP8."""
-    with TemporaryDirectory() as scratch:
-        training_curves.record(Path(scratch))
-        training_curves.tell(Path(scratch), HERE / "fp8_training")
-
-
 def fp8_recipes() -> None:
     """Write reports/fp8_recipes: what each recipe makes of µP's and u-µP's tensors."""
     with TemporaryDirectory() as scratch:
@@ -223,7 +216,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "slopes": slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,
-    "fp8_training": fp8_training,
+    "fp8_training": partial(fp8_training.write, HERE / "fp8_training"),
+    "end_scales": partial(end_scales.write, HERE / "end_scales"),
     "fp8_recipes": fp8_recipes,
     "pictures": redraw,
     "screenshots": screenshots,

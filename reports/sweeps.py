@@ -45,7 +45,7 @@ SWEEPS: Mapping[str, Mapping[str, str]] = {
         for model in BOTH
     },
     "search": {
-        model: f"coupling --search --model reference_model:{model} {AT_32} --seeds 4 "
+        model: f"coupling --search --model reference_model:{model} {AT_32} --seeds 3 "
         f"--hp {RATE[model]} {OTHERS[model]}"
         for model in BOTH
     },
