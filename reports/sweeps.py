@@ -5,10 +5,13 @@ Everything runs through the command line, as a user would run it. An interrupted
 it was; a folder that is deleted is measured anew.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from reports.redraw import small
 
 KEPT = ("result.json", "transfer.png", "pairs.png", "searches.png", "report.txt", "subjects.py")
 
@@ -72,7 +75,10 @@ SWEEPS: Mapping[str, Mapping[str, str]] = {
 
 def write_sweep(part: str) -> None:
     """Write reports/<part>/<folder>: the result, the pictures, and the table as report.txt."""
-    folders = {Path(__file__).parent / part / name: words for name, words in SWEEPS[part].items()}
+    here = Path(
+        os.path.relpath(Path(__file__).parent)
+    )  # what is printed names no machine's folders
+    folders = {here / part / name: words for name, words in SWEEPS[part].items()}
     for folder, words in folders.items():
         is_begun = (folder / "recording.jsonl").exists()
         command = words.split()[0]
@@ -91,3 +97,5 @@ def write_sweep(part: str) -> None:
         for path in folder.iterdir():
             if path.name not in KEPT:
                 path.unlink()
+            elif path.suffix == ".png":
+                path.write_bytes(small(path.read_bytes()))
