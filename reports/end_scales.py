@@ -4,9 +4,8 @@
 hyperparameter or shape at a time leaves its default.
 """
 
-import subprocess
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite, log2
 from pathlib import Path
 from shutil import rmtree
@@ -15,12 +14,16 @@ from typing import NamedTuple
 import numpy as np
 
 from reports.redraw import small
+from umup_diag.measure.long_run import train
+from umup_diag.measure.sweep import at_point
+from umup_diag.measure.workplace import Workplace
 from umup_diag.recording import Recording
 from umup_diag.report.chart import Axis, Chart, Plot, Point, Series
 from umup_diag.report.vega.render import pictures
 from umup_diag.scaling.kinds import Kind
+from umup_diag.settings.shared import TrainingRunSettings
 
-LR, STEPS = 2.0, 100
+LR, STEPS = 2.0, 80
 DEFAULTS: Mapping[str, float] = {
     "lr": LR,
     "alpha_attn_softmax": 1,
@@ -31,15 +34,19 @@ DEFAULTS: Mapping[str, float] = {
     "width": 64,
     "depth": 2,
     "steps": STEPS,
-    "batch-size": 8,
+    "batch_size": 8,
 }
-SHAPES = ("width", "depth", "steps", "batch-size")
+SHAPES = ("width", "depth", "steps", "batch_size")
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SHAPE_FACTORS = (0.5, 1.0, 2.0)
-OPTIONS = {"lr", "width", "steps", "batch-size"}  #: of `record`; the others are arguments of build
-RUN = (
-    "--model reference_model:umup --optimizer adamw --seq-len 32 --decay --device cpu -q "
-    "--build head_dim=16 --fp8 workshop"
+BASE = TrainingRunSettings(
+    model="reference_model:umup",
+    optimizer="adamw",
+    seq_len=32,
+    decay=True,
+    device="cpu",
+    build={"head_dim": 16},
+    fp8="workshop",
 )
 LAST = 0.2  #: share of the updates that a final loss is the mean of
 QUANTITIES = {
@@ -60,7 +67,9 @@ from the smallest to the largest RMS on the way.
 |---|---|---|---|---|
 {rows}
 
-{answer}
+In the paper only the learning rate moves them much. What moves them most here:
+
+{most}
 
 ![RMS at the end of training](end_scales.png)
 """
@@ -89,16 +98,13 @@ def write(out: Path) -> None:
 
 
 def _end(folder: Path, point: Mapping[str, float]) -> End:
+    point = {name: int(value) if name in SHAPES else value for name, value in point.items()}
     steps, last = int(point["steps"]), int(point["depth"]) - 1
     done = folder / "done"
     if not done.exists():
         rmtree(folder, ignore_errors=True)
-        words = [*RUN.split(), "--every", str(steps), "--warmup", str(steps // 4)]
-        for name, value in point.items():
-            number = f"{value:g}"
-            words += [f"--{name}", number] if name in OPTIONS else ["--build", f"{name}={number}"]
-        command = [sys.executable, "-m", "umup_diag", "record", *words, "--out", str(folder)]
-        subprocess.run(command, check=True)
+        settings = at_point(BASE, {**point, "seed": 0}, seed=0)  # its warm-up is a quarter
+        train(replace(settings, every=steps), Workplace(out=folder))
         done.touch()
     recording = Recording.load(folder)
     at_end = {(record.tensor, record.kind): record for record in recording.frames[-1].records}
@@ -120,14 +126,14 @@ def _tell(ends: Mapping[str, Mapping[float, End]], path: Path) -> None:
         losses = [end.loss for end in each.values()]
         cells = " | ".join(f"{octaves:.1f}" for octaves in moved[name])
         rows.append(f"| {name} | {cells} | {min(losses):.2f} … {max(losses):.2f} |")
-    answer = "; ".join(f"{quantity}: {_most(moved, at)}" for at, quantity in enumerate(QUANTITIES))
+    most = "\n".join(f"- {what}: {_most(moved, at)}" for at, what in enumerate(QUANTITIES))
     page = PAGE.format(
         steps=STEPS,
         lr=LR,
         low=FACTORS[0],
         high=FACTORS[-1],
         rows="\n".join(rows),
-        answer=f"In the paper only the learning rate moves them much. Here, most first: {answer}.",
+        most=most,
     )
     path.write_text(page)
 

@@ -5,8 +5,6 @@
 recipe `workshop` says.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import product
 from math import isfinite
@@ -17,27 +15,27 @@ import numpy as np
 
 from reports.redraw import small
 from umup_diag.checks.interval import Mean
+from umup_diag.measure.long_run import train
+from umup_diag.measure.workplace import Workplace
 from umup_diag.recording import Recording
 from umup_diag.report.chart import Axis, Chart, Draw, Plot, Point, Series
 from umup_diag.report.vega.render import pictures
+from umup_diag.settings.shared import TrainingRunSettings
 
-MODELS = {"umup": "u-µP, η = 2¹", "depth_mup": "Depth-µP, η = 2⁻⁸"}
+MODELS = {"umup": "u-µP, η = 2^1", "depth_mup": "Depth-µP, η = 2^-8"}
 RECIPES = {"none": "float32", "workshop": "FP8, plain cast"}
-WIDTHS, SEEDS, STEPS = (64, 128), 3, 200
-LAST = 25  #: updates that a final loss is the mean of
+WIDTHS, SEEDS, STEPS = (64, 128), 3, 120
+LAST = 20  #: updates that a final loss is the mean of
 SMOOTH = 10  #: updates that a point of the picture is the mean of
-RUN = (
-    f"--optimizer adamw --steps {STEPS} --every {STEPS} --batch-size 4 --seq-len 64 --warmup 50 "
-    "--decay --device cpu -q"
-)
+WARMUP = 30
 
 PAGE = """# Training under a plain cast to FP8
 
 `python -m reports.make fp8_training`: the reference Llama, depth 4, on Python's manual read as
-bytes; AdamW, 50 updates of warm-up, then a cosine to a tenth; {steps} updates of 256 bytes; {seeds}
-seeds. *FP8* casts each linear's input, weight and grad-output to E4M3 (inputs of FFN-down and
-attention-out to E5M2), with no scaling factor. Final loss: mean over the last {last} updates; the
-change is the mean over seeds of FP8 less float32, with Student's 95 % interval.
+bytes; AdamW, {warmup} updates of warm-up, then a cosine to a tenth; {steps} updates of 256 bytes;
+{seeds} seeds. *FP8* casts each linear's input, weight and grad-output to E4M3 (inputs of FFN-down
+and attention-out to E5M2), with no scaling factor. Final loss: mean over the last {last} updates;
+the change is the mean over seeds of FP8 less float32, with Student's 95 % interval.
 
 | model | width | float32 | FP8 | change, nats |
 |---|---|---|---|---|
@@ -70,11 +68,23 @@ def write(out: Path) -> None:
 def _curve(run: tuple[str, int, str, int], folder: Path) -> np.ndarray:
     """The losses of a run, trained unless that is done; those after it diverged are infinite."""
     model, width, recipe, seed = run
-    command = [sys.executable, "-m", "umup_diag", "record", *RUN.split(), "--out", str(folder)]
-    command += ["--model", f"reports.fp8_range.subjects:{model}", "--fp8", recipe]
+    settings = TrainingRunSettings(
+        model=f"reports.fp8_range.subjects:{model}",
+        width=width,
+        seed=seed,
+        fp8=recipe,
+        optimizer="adamw",
+        steps=STEPS,
+        every=STEPS,
+        warmup=WARMUP,
+        decay=True,
+        batch_size=4,
+        seq_len=64,
+        device="cpu",
+    )
     if not _is_done(folder):
         rmtree(folder, ignore_errors=True)
-        subprocess.run([*command, "--width", str(width), "--seed", str(seed)], check=True)
+        train(settings, Workplace(out=folder))
     losses = Recording.load(folder).losses
     return np.array([*losses, *[np.inf] * (STEPS - len(losses))])
 
@@ -127,6 +137,7 @@ def _draw(curves: dict[tuple[str, int, str, int], np.ndarray], out: Path) -> Non
     )
     page = PAGE.format(
         steps=STEPS,
+        warmup=WARMUP,
         seeds=SEEDS,
         last=LAST,
         rows="\n".join(rows),

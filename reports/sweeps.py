@@ -32,7 +32,6 @@ OTHERS = {
     f"alpha_residual_attn_ratio={_WIDE}",
 }
 BOTH = ("mup", "umup")
-_SWAPPED = "reports.embedding_rate.subjects"
 
 #: part → folder → the command's words.
 SWEEPS: Mapping[str, Mapping[str, str]] = {
@@ -53,12 +52,10 @@ SWEEPS: Mapping[str, Mapping[str, str]] = {
         for model in BOTH
     },
     "embedding_rate": {
-        name: f"transfer --model {model} {WIDTHS} {SMALL} --hp eta_emb --values {values}"
+        name: f"transfer --model {model} {WIDTHS} {SMALL} --hp eta_emb --values {values} --lr 2"
         for name, model, values in (
-            ("umup", "reference_model:umup", "1/2..128 --lr 2"),
-            ("umup_without", f"{_SWAPPED}:umup_without", "1/8..32 --lr 2"),
-            ("mup", "reference_model:mup", "1..256 --lr 0.0055"),
-            ("mup_with", f"{_SWAPPED}:mup_with", "1..256 --lr 0.0055"),
+            ("umup", "reference_model:umup", "1/2..128"),
+            ("umup_without", "reports.embedding_rate.subjects:umup_without", "1/8..32"),
         )
     },
     "shapes": {

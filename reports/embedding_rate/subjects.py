@@ -1,29 +1,16 @@
-"""u-µP and µP with the other's rule for the embedding's learning rate.
+"""u-µP without its rule for the embedding's learning rate, the one that it changes of µP.
 
-The u-µP paper's one change to µP's rules: the embedding's rate falls as 1/√width. Here it does not
-in u-µP, and does in µP. Under Adam only; both models are the same as ever at width 1 or 128.
+The embedding's rate is η at every width, where u-µP has η/√width. Under Adam only.
 """
 
 from dataclasses import replace
 
 import reference_model
-from reference_model import LlamaSubject
 from umup_diag.scaling.roles import Role
 
-
-def with_embedding_rate(subject: LlamaSubject, exponent: float) -> LlamaSubject:
-    """The subject, its embedding's Adam rate a power of width.
-
-    Args:
-        subject: to change the rule of.
-        exponent: of width.
-    """
-    rows = subject.scheme.rows
-    row = replace(rows[Role.INPUT], adam_lr=exponent)
-    return replace(
-        subject, scheme=replace(subject.scheme, rows={**rows, Role.INPUT: row}), target="mup"
-    )
-
-
-umup_without = with_embedding_rate(reference_model.umup, 0.0)
-mup_with = with_embedding_rate(reference_model.mup, -0.5)
+_ROWS = reference_model.umup.scheme.rows
+_EMBEDDING = replace(_ROWS[Role.INPUT], adam_lr=0.0)
+umup_without = replace(
+    reference_model.umup,
+    scheme=replace(reference_model.umup.scheme, rows={**_ROWS, Role.INPUT: _EMBEDDING}),
+)
