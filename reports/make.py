@@ -8,7 +8,13 @@ Parts:
     fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
     fp8_recipes: which tensors need a scale before the cast, in µP and u-µP (reports/fp8_recipes);
         minutes.
-    transfer: does the learning rate transfer, are hyperparameters coupled (reports/transfer).
+    end_scales: what moves the scale of tensors at the end of training (reports/end_scales).
+    transfer: does the learning rate transfer over width, in SP, µP and u-µP (reports/transfer).
+    shapes: and over steps, batch size and depth (reports/shapes).
+    embedding_rate: what the rule for the embedding's rate does (reports/embedding_rate).
+    coupling: can hyperparameters be tuned one by one (reports/coupling).
+    search: tuning one by one against random search (reports/search).
+        These five take minutes each, and go on where they were interrupted.
     scale_law: the laws of attention and gated SiLU (reports/scale_law); minutes to tens of minutes.
     pictures: those whose results are kept, drawn again from them; seconds.
     screenshots: of pages (docs/pages), in a Chromium; a minute.
@@ -18,17 +24,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+from reports import end_scales, fp8_training
 from reports import fp8_recipes as recipes_compared
-from reports import fp8_training as training_curves
 from reports.redraw import redraw
 from reports.screenshots import screenshots
-from reports.transfer import runs as transfer_runs
+from reports.sweeps import SWEEPS, write_sweep
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
 from umup_diag.checks.coordcheck.measuring import Measuring
@@ -254,13 +261,6 @@ def scale_law() -> None:
         print(f"{out}: exit {done.returncode}")
 
 
-def fp8_training() -> None:
-    """Write reports/fp8_training: loss curves in float32 and under a plain cast to FP8."""
-    with TemporaryDirectory() as scratch:
-        training_curves.record(Path(scratch))
-        training_curves.tell(Path(scratch), HERE / "fp8_training")
-
-
 def fp8_recipes() -> None:
     """Write reports/fp8_recipes: what each recipe makes of µP's and u-µP's tensors."""
     with TemporaryDirectory() as scratch:
@@ -268,18 +268,14 @@ def fp8_recipes() -> None:
         recipes_compared.tell(Path(scratch), HERE / "fp8_recipes")
 
 
-def transfer() -> None:
-    """Write reports/transfer/<what>: the result, the pictures, and the table as report.txt."""
-    transfer_runs.run(HERE / "transfer")
-
-
 PARTS: dict[str, Callable[[], None]] = {
-    "transfer": transfer,
+    **{part: partial(write_sweep, part) for part in SWEEPS},
     "slopes": slopes,
     "muon_slopes": muon_slopes,
     "coordcheck": coordcheck,
     "scale_law": scale_law,
-    "fp8_training": fp8_training,
+    "fp8_training": partial(fp8_training.write, HERE / "fp8_training"),
+    "end_scales": partial(end_scales.write, HERE / "end_scales"),
     "fp8_recipes": fp8_recipes,
     "pictures": redraw,
     "screenshots": screenshots,

@@ -34,10 +34,17 @@ def test_pairs_are_trained_and_told(here: Path) -> None:
     assert json.loads(again.out)["findings"] == result["findings"]
 
 
+def test_whole_numbers_stay_whole(here: Path) -> None:
+    done = run(here, "coupling", *TINY, "--hp", "lr=1e-3,1e-2", "batch_size=1,2", "--out", "out")
+    assert done.exit_code in (0, 1, 3), done.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--hp", "lr"], "--hp takes two hyperparameters or more"),
+        (["--hp", "lr", "seed"], "trained with several seeds already"),
+        (["--hp", "lr", "steps=8,16"], "different numbers of updates do not compare"),
         (["--hp", "lr", "nothing"], "unexpected keyword argument 'nothing'"),
         (["--hp", "lr", "weight_decay"], "use --optimizer adamw"),
         (["--hp", "lr=fast", "alpha"], "'fast' is not a number"),

@@ -1,11 +1,11 @@
-"""One training run of a sweep: what the user's code raises in it names the user's line."""
+"""One training run of a sweep: when it is given up, and what the user's code raises in it."""
 
 from pathlib import Path
 
 import pytest
 
 from umup_diag.errors import InputError
-from umup_diag.measure.loss_curve import CurveTask, loss_curve
+from umup_diag.measure.loss_curve import CurveTask, is_hopeless, loss_curve
 from umup_diag.settings.shared import TrainingRunSettings
 
 MODEL = """
@@ -44,6 +44,21 @@ def build(width):
 def optimizer(model):
     return Breaks(model.parameters(), lr=0.1)
 """
+
+
+def given_up(losses: list[float], bound: float = 9.0) -> int | None:
+    """After how many updates."""
+    steps = len(losses)
+    return next((n for n in range(1, steps + 1) if is_hopeless(losses[:n], steps, bound)), None)
+
+
+@pytest.mark.parametrize("steps", [4, 8, 10, 60, 96, 100, 201])
+def test_a_run_is_looked_at_every_eighth_whatever_its_length(steps: int) -> None:
+    falls = [5.0 - 3.0 * step / steps for step in range(steps)]
+    assert given_up(falls) is None
+    assert given_up([5.0] * steps) == max(2, steps * 2 // 8)
+    if steps >= 8:
+        assert given_up(falls, bound=3.0) == steps * 4 // 8
 
 
 @pytest.mark.parametrize(

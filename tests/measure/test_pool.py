@@ -87,6 +87,32 @@ def test_leaving_it_early_ends_its_processes(tmp_path: Path) -> None:
     assert not multiprocessing.active_children()
 
 
+class Queue:
+    """An executor that begins nothing; and one whose first answer is there."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        self.futures.append(Future())
+        if len(self.futures) == 1:
+            self.futures[0].set_result(function(*args))
+        return self.futures[-1]
+
+
+def test_leaving_early_takes_back_what_others_have_been_given() -> None:
+    queue = Queue()
+
+    def interrupted() -> None:
+        with Pool.on(queue) as pool:
+            assert next(pool.run(square, [1, 2, 3])) == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [future.cancelled() for future in queue.futures] == [False, True, True]
+
+
 @pytest.mark.parametrize("error", [MemoryError("no more"), BrokenExecutor()])
 def test_a_death_on_any_executor_is_tried_once_more(
     error: Exception, caplog: pytest.LogCaptureFixture

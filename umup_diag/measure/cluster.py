@@ -37,7 +37,11 @@ def cluster_pool(cluster: str, options: Sequence[str], folder: Path) -> Pool:
     except (NameError, RuntimeError, TypeError, ValueError) as error:
         # NameError is what submitit says of an option that it does not have
         raise InputError(f"--cluster {cluster}: {str(error).splitlines()[0]}") from None
-    return Pool(start=lambda: executor, batch=lambda each: each.batch())
+    return Pool(
+        start=lambda: executor,
+        cancel=lambda job: job.cancel(check=False),  # it may have ended since it was asked
+        batch=lambda each: each.batch(),
+    )
 
 
 def _parameters(cluster: str, options: Sequence[str]) -> Mapping[str, Any]:

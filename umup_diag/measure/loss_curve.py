@@ -92,12 +92,13 @@ def is_hopeless(losses: list[float], steps: int, bound: float) -> bool:
     done = len(losses)
     if not isfinite(losses[-1]):
         return True
-    if done % max(1, steps // EIGHTH) or done == steps:
+    eighth = -(-done * EIGHTH // steps)  # the one that ends here, or the next to end
+    if done != steps * eighth // EIGHTH or done == steps:
         return False
-    recent = at_eighth(losses, steps, done * EIGHTH // steps)
-    if 4 * done >= steps and recent >= losses[0]:
+    recent = at_eighth(losses, steps, eighth)
+    if eighth >= 2 and done > 1 and recent >= losses[0]:
         return True
-    return 2 * done >= steps and recent > bound
+    return eighth >= 4 and recent > bound
 
 
 def at_eighth(losses: list[float] | tuple[float, ...], steps: int, eighth: int) -> float:

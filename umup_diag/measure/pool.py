@@ -32,6 +32,14 @@ class Pending(Protocol):
         """Wait for what the call returned; raises if it died."""
         ...
 
+    def done(self) -> bool:
+        """Whether it has ended, one way or the other."""
+        ...
+
+    def cancel(self) -> Any:
+        """Take it back, or stop it where that can be done."""
+        ...
+
 
 class Submits(Protocol):
     """As much of an executor as a pool needs; those of submitit, Dask and Ray have it too."""
@@ -74,11 +82,13 @@ class Pool:
 
     A task that dies (its process is killed, memory runs out, a node fails) is reported as a
     warning and run once more; a second death is an error that names the task. A context manager:
-    leaving it ends what the pool itself started.
+    leaving it ends what the pool itself started, and leaving it by an error or Ctrl-C also takes
+    back what has been submitted to somebody else's executor and has not ended.
 
     Attributes:
         start: gives an executor; called again where one broke.
         stop: ends an executor; told whether to wait for what is running.
+        cancel: takes one submission back.
         ahead: tasks submitted before their turn; None for all.
         suspects: how many may be running when an executor breaks: each is run again, alone.
         batch: what all submissions of a `run` happen within, given the executor.
@@ -86,10 +96,12 @@ class Pool:
 
     start: Callable[[], Submits]
     stop: Callable[[Any, bool], None] = lambda _executor, _wait: None
+    cancel: Callable[[Any], object] = lambda pending: pending.cancel()
     ahead: int | None = None
     suspects: int = 1
     batch: Callable[[Any], AbstractContextManager[Any]] = lambda _executor: nullcontext()
     _executor: Submits | None = field(default=None, init=False)
+    _submitted: list[Pending] = field(default_factory=list, init=False)
 
     @classmethod
     def local(cls, jobs: int, *, threads: int) -> "Pool":
@@ -137,6 +149,10 @@ class Pool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None:
+            for each in self._submitted:
+                if not each.done():
+                    self.cancel(each)
         self._end(wait=kind is None)
 
     def run(
@@ -156,6 +172,7 @@ class Pool:
             InputError: that `work` raised, or that names a task which died twice.
         """
         waiting, pending = deque(tasks), deque[tuple[T, Pending]]()
+        self._submitted.clear()
         while waiting or pending:
             self._fill(work, waiting, pending)
             task, future = pending[0]
@@ -188,14 +205,14 @@ class Pool:
         with self.batch(executor):
             while waiting and (self.ahead is None or len(pending) < self.ahead):
                 task = waiting.popleft()
-                pending.append((task, executor.submit(_answer, work, task)))
+                pending.append((task, self._submit(executor, work, task)))
 
     def _again(
         self, work: Callable[[T], R], task: T, name: Callable[[T], str], error: Exception
     ) -> R:
         _log.warning("%s died (%s); it runs once more.", name(task), _reason(error))
         try:
-            answer = self._running().submit(_answer, work, task).result()
+            answer = self._submit(self._running(), work, task).result()
         except Exception as second:
             self._end(wait=False)
             raise InputError(
@@ -203,6 +220,11 @@ class Pool:
                 "What was finished before it is recorded: find out why, and resume."
             ) from second
         return _value(answer)  # type: ignore[no-any-return]
+
+    def _submit(self, executor: Submits, work: Callable[[T], R], task: T) -> Pending:
+        future: Pending = executor.submit(_answer, work, task)
+        self._submitted.append(future)
+        return future
 
     def _running(self) -> Submits:
         if self._executor is None:

@@ -1,6 +1,6 @@
 """Training runs at many points, in a pool, into one recording that can be taken up again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from math import inf
 from pathlib import Path
@@ -32,6 +32,27 @@ RUN_AXES = frozenset(
     {"width", "steps", "batch_size", "seq_len", "lr", "weight_decay"}
     & {each.name for each in fields(TrainingRunSettings)}
 )
+
+
+#: Of those, what an octave grid cannot be laid over.
+COUNTED = frozenset({"width", "steps", "batch_size", "seq_len"})
+
+
+def require_axes(option: str, names: Iterable[str]) -> None:
+    """That the seed is no axis: it is one already.
+
+    Args:
+        option: that named them.
+        names: of axes or hyperparameters.
+
+    Raises:
+        InputError: if it is among them.
+    """
+    if "seed" in names:
+        raise InputError(
+            f"{option} seed: every point is trained with several seeds already; --seeds says with "
+            "how many, --seed from which on."
+        )
 
 
 def at_point(base: TrainingRunSettings, point: Point, *, seed: int) -> TrainingRunSettings:

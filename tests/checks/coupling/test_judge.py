@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import log2
+from math import inf, log2
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from umup_diag.checks.coupling.settings import CouplingSettings
 from umup_diag.checks.result import Result, Verdict
 from umup_diag.errors import InputError
 from umup_diag.measure import sweep
+from umup_diag.measure.data.run_seed import run_seed
 from umup_diag.measure.loss_curve import CurveTask
 from umup_diag.measure.workplace import Workplace
 from umup_diag.recording import Recording
@@ -39,6 +40,7 @@ def trainer(coupling: float, *, ignores: str = "") -> Train:
         lr, alpha = 0.0 if ignores == "lr" else lr, 0.0 if ignores == "alpha" else alpha
         draw = np.random.default_rng([settings.seed, int(1e6 * (9 + lr)), int(1e6 * (9 + alpha))])
         noise = 0.0 if ignores else 0.002 * float(draw.normal())
+        lr += 0.3 * log2(settings.build.get("sigma_init", 1.0))
         last = 2.0 + 0.1 * (lr - coupling * alpha) ** 2 + 0.05 * (alpha - 1) ** 2 + noise
         return (5.5, *[last] * (settings.steps - 1))
 
@@ -86,6 +88,36 @@ def test_one_by_one_does_as_well_as_at_random_unless_they_are_coupled(
     if coupling == 0.0:
         assert found["combination"].verdict is Verdict.PASS
         assert found["combination"].difference == pytest.approx(-0.05, abs=0.01)
+
+
+def test_pairs_are_summed_up_over_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "loss_curve", trainer(coupling=1.0))
+    hp = {**SETTINGS.hp, "sigma_init": (0.5, 1.0)}
+    result = checked(tmp_path, replace(SETTINGS, hp=hp))
+    pairs = pair_findings(result)
+    assert len(pairs) == 6
+    (note,) = result.notes
+    for errors in ((each.error for each in pairs), (each.workshop_error for each in pairs)):
+        assert f"{np.mean(list(errors)):.3f} nats" in note.text
+
+
+def test_searches_in_which_nothing_trains_are_inconclusive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one seed; nothing warns of infinities on the way."""
+    healthy = trainer(coupling=0.0)
+    doomed = run_seed(SETTINGS.seed, 1)
+
+    def train(task: CurveTask) -> tuple[float, ...]:
+        return (5.5, inf) if task.settings.seed == doomed else healthy(task)
+
+    monkeypatch.setattr(sweep, "loss_curve", train)
+    result = checked(tmp_path, replace(SETTINGS, search=True))
+    for finding in search_findings(result):
+        assert finding.verdict is Verdict.INCONCLUSIVE
+        assert finding.cause == "with a seed, nothing trains where a search looks"
 
 
 def test_a_search_cut_off_anywhere_goes_on_to_the_same_bytes(

@@ -1,7 +1,8 @@
 """The verdict: what is lost by tuning hyperparameters one by one?"""
 
-from collections.abc import Callable, Sequence
-from math import inf, isfinite, isnan, nan
+from collections.abc import Iterator, Sequence
+from math import inf, isfinite, isinf, isnan, nan
+from statistics import fmean
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from umup_diag.checks.coupling.settings import CouplingSettings
 from umup_diag.checks.coupling.transfer_error import final_error, workshop_error
 from umup_diag.checks.fix import Advice, Fix
 from umup_diag.checks.interval import Mean
-from umup_diag.checks.result import Finding, Result
+from umup_diag.checks.result import Finding, Note, NoteKind, Result
 from umup_diag.checks.verdict import Verdict, equivalence
 from umup_diag.recording import Recording
 
@@ -32,11 +33,13 @@ def judge(recording: Recording, settings: CouplingSettings) -> Result:
     allowed = settings.tolerance * best
     found = _searches if settings.search else _pairs
     findings = found(losses, settings, allowed)
+    is_several = not settings.search and len(settings.hp) > 2
     return Result(
         command=recording.command,
         settings=settings.encode(),
         environment={**recording.environment, "seed": settings.seed},
         findings=tuple(sorted(findings, key=lambda each: each.verdict.severity)),
+        notes=(_over_all(losses, settings),) if is_several else (),
     )
 
 
@@ -44,11 +47,31 @@ def _pairs(
     losses: Sequence[dict[Choice, float]], settings: CouplingSettings, allowed: float
 ) -> list[Finding]:
     findings: list[Finding] = []
-    for one, other in pairs(settings.hp):
-        for fixed, tuned in ((one, other), (other, one)):
-            grids = [_grid(of_seed, settings, fixed, tuned) for of_seed in losses]
-            findings.append(_pair(fixed, tuned, grids, settings, allowed))
+    for fixed, tuned in _directed(settings):
+        grids = [_grid(of_seed, settings, fixed, tuned) for of_seed in losses]
+        findings.append(_pair(fixed, tuned, grids, settings, allowed))
     return findings
+
+
+def _directed(settings: CouplingSettings) -> Iterator[tuple[str, str]]:
+    """Every pair both ways, as (fixed, tuned)."""
+    for one, other in pairs(settings.hp):
+        yield one, other
+        yield other, one
+
+
+def _over_all(losses: Sequence[dict[Choice, float]], settings: CouplingSettings) -> Note:
+    """The mean over all pairs, by which the u-µP paper compares two models."""
+    grids = [[_grid(each, settings, *pair) for pair in _directed(settings)] for each in losses]
+    final, workshop = (
+        _mean([fmean(map(error, of_seed)) for of_seed in grids])
+        for error in (final_error, workshop_error)
+    )
+    text = " and ".join(
+        f"{each.mean:.3f} nats{by} ({_at_least_zero(each)[0]:.3f} … {each.high:.3f})"
+        for each, by in ((final, ""), (workshop, " by F.1"))
+    )
+    return Note(kind=NoteKind.REMARK, text=f"over all {len(grids[0])} grids: {text} are lost")
 
 
 def _grid(
@@ -71,7 +94,9 @@ def _pair(
     settings: CouplingSettings,
     allowed: float,
 ) -> PairFinding:
-    final, workshop = (_mean(error, grids) for error in (final_error, workshop_error))
+    final, workshop = (
+        _mean([error(grid) for grid in grids]) for error in (final_error, workshop_error)
+    )
     verdict = equivalence(_at_least_zero(final), (0.0, allowed))
     cause = fix = None
     if verdict is Verdict.FAIL:
@@ -102,13 +127,12 @@ def _pair(
     )
 
 
-def _mean(error: Callable[[np.ndarray], float], grids: Sequence[np.ndarray]) -> Mean:
-    """Over seeds; a seed whose error is infinite, or none, makes it so, with no interval."""
-    errors = [error(grid) for grid in grids]
-    if all(map(isfinite, errors)):
-        return Mean.of(errors)
-    worst = nan if any(map(isnan, errors)) else inf
-    return Mean(mean=worst, low=worst, high=worst, std=nan, seeds=len(errors))
+def _mean(values: Sequence[float]) -> Mean:
+    """Over seeds; one that is infinite, or none, makes it so, with no interval."""
+    if all(map(isfinite, values)):
+        return Mean.of(values)
+    worst = nan if any(map(isnan, values)) else inf
+    return Mean(mean=worst, low=worst, high=worst, std=nan, seeds=len(values))
 
 
 def _at_least_zero(mean: Mean) -> tuple[float, float]:
@@ -120,8 +144,8 @@ def _searches(
     losses: Sequence[dict[Choice, float]], settings: CouplingSettings, allowed: float
 ) -> list[Finding]:
     both = [traces(settings, seed, of_seed) for seed, of_seed in enumerate(losses)]
-    combined = [(one.combined or nan) - (one.first or nan) for one, _ in both]
-    against = [one.best_so_far[-1] - other.best_so_far[-1] for one, other in both]
+    combined = [_difference(one.combined, one.first) for one, _ in both]
+    against = [_difference(one.best_so_far[-1], other.best_so_far[-1]) for one, other in both]
     curves = [np.mean([t[which].best_so_far for t in both], axis=0) for which in (0, 1)]
     independent, random = (tuple(map(float, curve)) for curve in curves)
     first = next(iter(settings.hp))
@@ -129,34 +153,47 @@ def _searches(
         SearchFinding(
             tensor="all together",
             kind="combination",
-            difference=(mean := Mean.of(combined)).mean,
+            difference=(mean := _mean(combined)).mean,
             interval=(mean.low, mean.high),
             allowed=allowed,
             verdict=(verdict := equivalence((mean.low, mean.high), (-inf, allowed))),
             cause=_unless_passed(
-                verdict, f"each at its own best is no better than the best {first} alone"
+                verdict,
+                mean.mean,
+                f"each at its own best is no better than the best {first} alone",
             ),
             fix=None,
         ),
         SearchFinding(
             tensor="one by one",
             kind="search",
-            difference=(mean := Mean.of(against)).mean,
+            difference=(mean := _mean(against)).mean,
             interval=(mean.low, mean.high),
             allowed=allowed,
             verdict=(verdict := equivalence((mean.low, mean.high), (-inf, allowed))),
-            cause=_unless_passed(verdict, "random search gets as far in as many runs, or farther"),
+            cause=_unless_passed(
+                verdict, mean.mean, "random search gets as far in as many runs, or farther"
+            ),
             independent=independent,
             random=random,
         ),
     ]
 
 
-def _unless_passed(verdict: Verdict, cause: str) -> str | None:
+def _difference(loss: float | None, other: float | None) -> float:
+    """In nats; NaN where a search has nothing that trains to compare with."""
+    if loss is None or other is None or isinf(other):
+        return nan
+    return loss - other
+
+
+def _unless_passed(verdict: Verdict, mean: float, cause: str) -> str | None:
     match verdict:
         case Verdict.PASS:
             return None
         case Verdict.FAIL:
             return cause
+        case Verdict.INCONCLUSIVE if isnan(mean):
+            return "with a seed, nothing trains where a search looks"
         case Verdict.INCONCLUSIVE:
             return "the interval reaches across what may be lost; take more seeds"

@@ -38,6 +38,9 @@ def resolve(settings: CouplingSettings) -> CouplingSettings:
     Raises:
         InputError: if the model cannot be loaded, or a grid is of one point.
     """
+    sweep.require_axes("--hp", settings.hp)
+    if "steps" in settings.hp:
+        raise InputError("--hp steps: losses after different numbers of updates do not compare.")
     settings, usual = sweep.resolve(settings, None)
     if usual is None and LR in settings.hp:
         raise InputError(

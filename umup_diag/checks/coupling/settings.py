@@ -33,7 +33,7 @@ class Grids:
                     raise ValueError(f"{name!r} is neither NAME nor NAME=A..B.")
                 if name in found:
                     raise ValueError(f"{name!r} is named twice.")
-                found[name] = tuple(map(float, parse_values(values))) if values else ()
+                found[name] = parse_values(values) if values else ()
         except InputError as error:
             raise ValueError(str(error)) from None
         return found

@@ -74,6 +74,7 @@ def table(result: Result, every: bool = False) -> RenderableType:  # noqa: ARG00
         parts.append(line.append_text(styled(search.verdict)))
         if search.cause:
             parts.append(Text(f"  {search.cause}"))
+    parts += [Text(note.text) for note in result.notes]
     return Group(*parts, verdict_line(result))
 
 

@@ -35,6 +35,13 @@ def resolve(settings: TransferSettings) -> TransferSettings:
     """
     if settings.hp in settings.over:
         raise InputError(f"--hp {settings.hp} is an axis of --over; it cannot be tuned as well.")
+    sweep.require_axes("--hp", [settings.hp])
+    sweep.require_axes("--over", settings.over)
+    if settings.hp in sweep.COUNTED:
+        raise InputError(
+            f"--hp {settings.hp}: it is a whole number, and the search goes to any value; let it "
+            f"grow instead, as in --over {settings.hp}=…"
+        )
     given, is_rate = settings.lr, settings.hp == LR
     if is_rate and settings.values is not None:
         raise InputError("--values is for other hyperparameters; give the rates as --lr A..B.")
