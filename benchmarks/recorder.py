@@ -45,10 +45,10 @@ def bare(width: int) -> Step:
     return partial(train, lambda: model.loss(batch), optimizer)
 
 
-def ours(width: int, **kinds: Any) -> Step:
+def ours(width: int, *, sample_weights: bool = False, **kinds: Any) -> Step:
     """Our recorder, code histograms of every tensor of these kinds."""
     model, batch, optimizer = parts(width)
-    recorder = Recorder(model)
+    recorder = Recorder(model, sample_weights=sample_weights)
 
     def step() -> None:
         with recorder.step(**kinds):
@@ -146,6 +146,7 @@ VARIANTS: dict[str, Callable[[int], Step]] = {
     BARE: bare,
     "ours, off": partial(ours, kinds=()),
     "ours: inputs, weights, grad-outputs": ours,
+    "ours: the same, of a sample of the weights": partial(ours, sample_weights=True),
     "ours: what the coord check measures": measured,
     "mup: module outputs": mup_hooks,
     "whole tensors stashed: outputs, grad-outputs": stash,

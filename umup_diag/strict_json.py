@@ -21,9 +21,16 @@ def _encode(value: Any) -> Any:
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
     """Encode dicts, sequences, strings, numbers, booleans and None."""
-    text = json.dumps(_encode(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text = _dumps(value, indent)
+    except ValueError:  # a number that is not finite, which is rare, and looking for it is slow
+        text = _dumps(_encode(value), indent)
     # half a character, as a path that is no UTF-8 has, can be escaped but not encoded
     return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _dumps(value: Any, indent: int | None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def loads(text: str) -> Any:

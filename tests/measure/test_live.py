@@ -1,5 +1,6 @@
 """Recording a user's own loop: what counts as a step, what is merged, and that nothing changes."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,30 @@ def test_recording_changes_no_bit_of_loss_or_gradient(tmp_path: Path) -> None:
 
     bare, recorded = run(None), run(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(bare, recorded, strict=True))
+
+
+def test_sampled_weights_change_no_bit_and_say_of_how_many_elements_they_are(
+    tmp_path: Path,
+) -> None:
+    def trained(recorded: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(16, 640), nn.Linear(640, 512))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        with ExitStack() as stack:
+            if recorded:
+                stack.enter_context(
+                    umup_diag.record(net, every=1, to=tmp_path, sample_weights=True, strict=True)
+                )
+            return [each for x in batches(2) for each in step(optimizer, net, x)]
+
+    assert all(map(torch.equal, trained(True), trained(False)))
+    for frame in frames(tmp_path):
+        weights = {each.tensor: each for each in frame.records if each.kind == Kind.WEIGHT}
+        assert weights["0"].sample is None
+        assert weights["0"].histogram.count == 16 * 640
+        assert weights["1"].sample is not None
+        assert weights["1"].sample.elements == 640 * 512
+        assert weights["1"].histogram.count == 65_536
 
 
 def test_hooks_are_gone_afterwards_also_after_an_exception(tmp_path: Path) -> None:

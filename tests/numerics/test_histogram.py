@@ -2,6 +2,7 @@
 
 import json
 import math
+from base64 import b64decode, b85encode
 from fractions import Fraction
 
 import numpy as np
@@ -244,6 +245,14 @@ def test_json_is_lossless_and_strict(x: Tensor) -> None:
     for histogram in (CodeHistogram.of(x), CodeHistogram.of(x).coarsen(2)):
         text = json.dumps(histogram.to_json(), allow_nan=False)
         assert CodeHistogram.from_json(json.loads(text)) == histogram
+
+
+def test_histograms_of_earlier_recordings_are_read() -> None:
+    histogram = CodeHistogram.of(torch.tensor([1.0, 1.0, -3.0, 0.0]))
+    written = histogram.to_json()
+    assert written["schema"] == 2
+    text = {name: b85encode(b64decode(written[name])).decode() for name in ("codes", "counts")}
+    assert CodeHistogram.from_json({**written, **text, "schema": 1}) == histogram
 
 
 def test_compact_json_of_a_typical_tensor_is_a_few_hundred_bytes() -> None:

@@ -42,6 +42,7 @@ def record(
     sinks: Sequence[Sink] = (),
     scaler: torch.amp.GradScaler | None = None,
     blocks: Sequence[str] = (),
+    sample_weights: bool = False,
 ) -> Iterator["LiveRecording"]:
     """Record inputs, weights and grad-outputs of every linear layer while a model trains.
 
@@ -79,11 +80,14 @@ def record(
             a step that it skips is not recorded but the next one is.
         blocks: block formats to cast each tensor to as well, such as ``mxfp8`` and ``nvfp4``, so
             that they can be judged; a recorded step then takes several times as long.
+        sample_weights: count 65 536 elements of each weight that has four times as many, and keep
+            how sure its RMS is: what a recorded step costs is then mostly that of large weights
+            where batches are small. An outlier that is rarer than that may be missed.
 
     Raises:
-        InputError: if `every` is not positive, or for a block format that is none. With `strict`,
-            also if `to` cannot be written, if the model is sharded by FSDP 1, or if nothing was
-            recorded by the end.
+        InputError: if `every` is not positive, for a block format that is none, or for one with
+            `sample_weights`. With `strict`, also if `to` cannot be written, if the model is sharded
+            by FSDP 1, or if nothing was recorded by the end.
     """
     if every < 1:
         raise InputError(f"every={every}: record every 1 step or more.")
@@ -96,6 +100,7 @@ def record(
         listeners=[Sinks(sinks)],
         scaler=scaler,
         blocks=blocks,
+        sample_weights=sample_weights,
     )
     with live.safely():
         recordable(model)
@@ -164,6 +169,7 @@ class LiveRecording:
         listeners: Sequence[Callable[[Frame], None]] = (),
         scaler: torch.amp.GradScaler | None = None,
         blocks: Sequence[str] = (),
+        sample_weights: bool = False,
     ) -> None:
         """Prepare to record.
 
@@ -176,9 +182,10 @@ class LiveRecording:
             listeners: called with each frame, on the first rank, once it is written.
             scaler: of automatic mixed precision.
             blocks: block formats to cast to as well.
+            sample_weights: count samples of large weights.
 
         Raises:
-            InputError: for a block format that is none.
+            InputError: for a block format that is none, or for one with sampled weights.
         """
         self.done, self.recording = done, recording
         self.has_run = self.has_stopped = False
@@ -194,7 +201,9 @@ class LiveRecording:
         self._is_own: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
         with self.safely():
             _reshard(model)
-        self._recorder = Recorder(model, blocks=names, failed=self._failed)
+        self._recorder = Recorder(
+            model, blocks=names, sample_weights=sample_weights, failed=self._failed
+        )
 
     @contextmanager
     def attached(self, *, manual: bool) -> Iterator[None]:

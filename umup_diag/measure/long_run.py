@@ -114,6 +114,7 @@ def train(settings: TrainingRunSettings, workplace: Workplace) -> Recording:
             done=first,
             strict=True,
             blocks=settings.blocks.split(",") if settings.blocks else (),
+            sample_weights=settings.sample_weights,
         )
         stack.enter_context(live.attached(manual=True))
         for value in pending:

@@ -15,18 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from umup_diag.errors import InputError
 from umup_diag.measure import compiled
 from umup_diag.measure.attention import AttentionCalls, Call
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.hook import Hook, around
+from umup_diag.measure.last_counted import LastCounted
 from umup_diag.measure.layers import is_layer, plain, tensors
 from umup_diag.measure.placement import Placement, local
 from umup_diag.measure.readable import is_readable
+from umup_diag.measure.sampled_weight import SampledWeight
 from umup_diag.measure.weight_sample import WeightSample
 from umup_diag.numerics.block import BLOCK_FORMATS, BlockFormat
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import TensorRecord
+from umup_diag.recording.tensor_record import Sample
 from umup_diag.scaling.kinds import Kind, kind_order
 
 #: The three that a linear layer's matmuls would cast to FP8.
@@ -37,12 +41,16 @@ PARAMETER_KINDS = frozenset({Kind.WEIGHT, Kind.WEIGHT_GRAD, Kind.UPDATE})
 CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
 
 
+_Found = tuple[CodeHistogram, dict[str, BlockCast]]  #: in one tensor
+
+
 class _Thread(threading.local):
     """Where one thread is in the model; replicas of a model run in several."""
 
     def __init__(self) -> None:
         self.inside: list[str] = []  #: names of the modules that are being called
         self.is_counted = True  #: whether the outermost of them belongs to a pass that is recorded
+        self.last: LastCounted[_Found] = LastCounted()
 
 
 @dataclass(slots=True)
@@ -54,6 +62,7 @@ class _Step:
     blocks: Mapping[str, BlockFormat] = field(default_factory=dict)
     histograms: dict[tuple[str, Kind], CodeHistogram] = field(default_factory=dict)
     casts: dict[tuple[str, Kind], dict[str, BlockCast]] = field(default_factory=dict)
+    samples: dict[str, Sample] = field(default_factory=dict)
     head_dims: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     placed: set[tuple[str, Kind]] = field(default_factory=set)
@@ -69,8 +78,12 @@ class _Step:
         if placement is not None and not self._counts(tensor, kind, placement):
             return
         part = local(x.detach())
-        histogram = CodeHistogram.of(part)
-        casts = {name: BlockCast.of([part], fmt) for name, fmt in self.blocks.items()}
+        found = self.thread.last.get(x, part)
+        if found is None:
+            casts = {name: BlockCast.of([part], fmt) for name, fmt in self.blocks.items()}
+            found = CodeHistogram.of(part), casts
+            self.thread.last.keep(x, part, found)
+        histogram, casts = found
         with self.lock:
             known = self.histograms.get((tensor, kind))
             self.histograms[tensor, kind] = histogram if known is None else known + histogram
@@ -91,7 +104,10 @@ class _Step:
     def clear(self) -> None:
         """Forget what was gathered."""
         with self.lock:
-            for gathered in (self.histograms, self.casts, self.head_dims, self.calls, self.placed):
+            for gathered in (
+                *(self.histograms, self.casts, self.samples),
+                *(self.head_dims, self.calls, self.placed),
+            ):
                 gathered.clear()
             self.has_begun = False
 
@@ -122,6 +138,7 @@ class Recorder:
         *,
         changes: bool = False,
         blocks: Collection[str] = (),
+        sample_weights: bool = False,
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         """Prepare to record `model`.
@@ -132,8 +149,19 @@ class Recorder:
                 sample of each weight as it is now, and the outputs of the first step.
             blocks: names of block formats to cast each tensor to as well, along its last dimension;
                 of a sharded tensor, the part that is here.
+            sample_weights: count a fixed sample of each large weight in place of all of it
+                (`umup_diag.measure.sampled_weight`).
             failed: gets what goes wrong inside the model's calls; None raises it there.
+
+        Raises:
+            InputError: for both `blocks` and `sample_weights`: a sample has no whole blocks.
         """
+        if blocks and sample_weights:
+            raise InputError(
+                "a sample of a weight has no whole blocks: record either with block formats or "
+                "with sampled weights."
+            )
+        self._sample_weights = sample_weights
         self.model = model
         self._failed = failed
         self._tensors = {named.name: named for named in tensors(model)}
@@ -231,6 +259,7 @@ class Recorder:
                     fans=named.fans if named else None,
                     head_dim=self._step.head_dims.get(tensor),
                     blocks=self._step.casts.get((tensor, kind), {}),
+                    sample=self._step.samples.get(tensor) if kind == Kind.WEIGHT else None,
                 )
             )
         return sorted(
@@ -265,10 +294,18 @@ class Recorder:
             return
         for name, named in self._tensors.items():
             if Kind.WEIGHT in step.kinds:
-                step.add(name, Kind.WEIGHT, named.parameter)
+                self._add_weight(step, name, named.parameter)
             if Kind.UPDATE in step.kinds and named.parameter.requires_grad:
                 change = self._initial_weights[name].change(named.parameter)
                 step.add(name, Kind.UPDATE, change)
+
+    def _add_weight(self, step: _Step, name: str, weight: Tensor) -> None:
+        sampled = SampledWeight.drawn(weight) if self._sample_weights else None
+        if sampled is None:
+            step.add(name, Kind.WEIGHT, weight)
+        else:
+            step.add(name, Kind.WEIGHT, sampled.elements)
+            step.samples[name] = sampled.about
 
     def _weight_grad(self, step: _Step, name: str, accumulated: Tensor) -> None:
         if accumulated.grad is not None:

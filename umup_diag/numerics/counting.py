@@ -6,8 +6,8 @@ the next one: rounding to odd. Every rounding threshold of a format with at most
 a bfloat16 value, so such an interval never straddles one, and the counts are exact.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from umup_diag.errors import InputError
 from umup_diag.numerics.borrowed import borrowed
-from umup_diag.numerics.threads import can_compile, in_threads
+from umup_diag.numerics.threads import can_compile
 
 Int64s = npt.NDArray[np.int64]
 UInt32s = npt.NDArray[np.uint32]
@@ -58,6 +58,9 @@ class Counts:
     mantissa_bits: int = FULL_MANTISSA_BITS
 
 
+AnyCounts = TypeVar("AnyCounts", bound=Counts)
+
+
 def counts_of(tensor: Tensor) -> Counts:
     """Count a tensor's elements; waits for an accelerator.
 
@@ -69,10 +72,37 @@ def counts_of(tensor: Tensor) -> Counts:
     flat = _flat(tensor)
     if flat.dtype is torch.float64:
         return _count_float64(flat)
-    compiled = can_compile(flat)
-    if flat.dtype is torch.float32:
-        return _compiled_float32(flat) if compiled else _count_float32(flat)
-    return _compiled_small(flat) if compiled else _count_small(flat)
+    if can_compile(flat):
+        from umup_diag.numerics import compiled_counting  # compiles, or finds what was compiled
+
+        return compiled_counting.count(flat)
+    return _count_float32(flat) if flat.dtype is torch.float32 else _count_small(flat)
+
+
+def in_bins(keys: UInt32s, counts: Int64s) -> tuple[UInt32s, Int64s]:
+    """Each of ascending keys once, its counts added up."""
+    if not len(keys):
+        return keys, counts
+    is_first = np.concatenate(([True], keys[1:] != keys[:-1]))
+    first = np.flatnonzero(is_first)
+    return keys[first], np.add.reduceat(counts, first)
+
+
+def merged(one: AnyCounts, other: Counts) -> AnyCounts:
+    """The counts of both, of one resolution."""
+    keys = np.concatenate((one.keys, other.keys))
+    order = np.argsort(keys, kind="stable")  # which finds the two ascending runs
+    keys, counts = in_bins(keys[order], np.concatenate((one.counts, other.counts))[order])
+    return replace(
+        one,
+        keys=keys,
+        counts=counts,
+        squares=one.squares + other.squares,
+        absmax=float(np.fmax(one.absmax, other.absmax)),
+        smallest_nonzero=float(np.fmin(one.smallest_nonzero, other.smallest_nonzero)),
+        nan_count=one.nan_count + other.nan_count,
+        inf_count=one.inf_count + other.inf_count,
+    )
 
 
 def _flat(tensor: Tensor) -> Tensor:
@@ -83,32 +113,6 @@ def _flat(tensor: Tensor) -> Tensor:
     if not tensor.dtype.is_floating_point or tensor.dtype.itemsize * 8 not in (8, 16, 32, 64):
         raise InputError(f"cannot count {tensor.dtype}: needs a real floating-point tensor")
     return tensor.detach().resolve_neg().reshape(-1)
-
-
-def _compiled_float32(flat: Tensor) -> Counts:
-    from umup_diag.numerics.kernels import count_float32
-
-    def count(part: Tensor) -> tuple[Int64s, int, int]:
-        counters = np.zeros((4, _CODES), dtype=np.int64)
-        bits = borrowed(part, np.uint32)
-        return counters, *count_float32(bits, np.zeros(_CODES, dtype=np.uint64), counters)
-
-    counters, largest, smallest = zip(*in_threads(count, flat), strict=True)
-    return finish_float32(sum(counters[1:], counters[0]), max(largest), min(smallest))
-
-
-def _compiled_small(flat: Tensor) -> Counts:
-    from umup_diag.numerics.kernels import count_small
-
-    view = np.uint8 if flat.itemsize == 1 else np.uint16
-
-    def count(part: Tensor) -> Int64s:
-        counters = np.zeros(1 << 8 * flat.itemsize, dtype=np.int64)
-        count_small(borrowed(part, view), counters)
-        return counters
-
-    counters = in_threads(count, flat)
-    return finish_small(sum(counters[1:], counters[0]), flat.dtype)
 
 
 def _count_float32(flat: Tensor) -> Counts:

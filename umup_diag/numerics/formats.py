@@ -119,7 +119,7 @@ class Format:
     @property
     def max(self) -> float:
         """Largest finite value."""
-        return float(self.magnitude(self.max_code))
+        return _max(self)
 
     @property
     def max_exponent(self) -> int:
@@ -146,7 +146,7 @@ class Format:
     @property
     def overflow_threshold(self) -> float:
         """Half-way from the largest value to the one that would follow it."""
-        return float((self.magnitude(self.max_code) + self.magnitude(self.max_code + 1)) / 2)
+        return _overflow_threshold(self)
 
     @property
     def threshold_overflows(self) -> bool:
@@ -210,6 +210,16 @@ class Format:
     @property
     def _sign_bit(self) -> int:
         return 1 << self.exponent_bits + self.mantissa_bits
+
+
+@lru_cache(maxsize=64)  # asked for with every cast, and made of fractions
+def _max(fmt: Format) -> float:
+    return float(fmt.magnitude(fmt.max_code))
+
+
+@lru_cache(maxsize=64)
+def _overflow_threshold(fmt: Format) -> float:
+    return float((fmt.magnitude(fmt.max_code) + fmt.magnitude(fmt.max_code + 1)) / 2)
 
 
 @lru_cache(maxsize=64)

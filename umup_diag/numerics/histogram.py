@@ -12,15 +12,36 @@ from torch import Tensor
 
 from umup_diag.errors import InputError
 from umup_diag.numerics import histogram_json
-from umup_diag.numerics.counting import FULL_MANTISSA_BITS, SQUARE_UNIT_LOG2, Counts, counts_of
+from umup_diag.numerics.cast_bins import Bins, CastNoise
+from umup_diag.numerics.counting import (
+    FULL_MANTISSA_BITS,
+    SQUARE_UNIT_LOG2,
+    Counts,
+    counts_of,
+    in_bins,
+    merged,
+)
 from umup_diag.numerics.formats import Format
-from umup_diag.numerics.quantize import quantize
 
 COMPACT_MANTISSA_BITS = 4
 """Enough for exact counts in every format with at most 3 mantissa bits (464 has 4)."""
 
 _FLOAT32_MANTISSA_BITS = 23
-_INF_BITS = 0x7F800000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CastFractions:
+    """What a cast does to the non-zero finite elements.
+
+    Attributes:
+        underflow: share that becomes zero.
+        subnormal: share that becomes a subnormal number.
+        overflow: share that rounds beyond the largest value.
+    """
+
+    underflow: float
+    subnormal: float
+    overflow: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,20 +122,27 @@ class CodeHistogram(Counts):
             fmt: target format, rounded to nearest even.
             scale_log2: elements are multiplied by 2**scale_log2 before the cast.
         """
-        _, cast = self._cast(fmt, scale_log2)
-        return self._share(cast == 0)
+        return self.cast_fractions(fmt, scale_log2).underflow
 
     def subnormal_fraction(self, fmt: Format, scale_log2: int = 0) -> float:
         """Share of the non-zero finite elements that a cast turns into a subnormal number."""
-        _, cast = self._cast(fmt, scale_log2)
-        return self._share((cast > 0) & (cast < fmt.min_normal))
+        return self.cast_fractions(fmt, scale_log2).subnormal
 
     def overflow_fraction(self, fmt: Format, scale_log2: int = 0) -> float:
         """Share of the non-zero finite elements that round beyond the largest value of `fmt`."""
-        scaled, _ = self._cast(fmt, scale_log2)
+        return self.cast_fractions(fmt, scale_log2).overflow
+
+    def cast_fractions(self, fmt: Format, scale_log2: int = 0) -> CastFractions:
+        """All three at once, which takes a third of the time."""
+        scaled, cast = Bins.of(self).cast(fmt, scale_log2)
         threshold = fmt.overflow_threshold
-        over = scaled >= threshold if fmt.threshold_overflows else scaled > threshold
-        return self._share(over)
+        return CastFractions(
+            underflow=self._share(cast == 0),
+            subnormal=self._share((cast > 0) & (cast < fmt.min_normal)),
+            overflow=self._share(
+                scaled >= threshold if fmt.threshold_overflows else scaled > threshold
+            ),
+        )
 
     def sqnr_db(self, fmt: Format, scale_log2: int = 0) -> float:
         """Signal to quantisation noise of a saturating cast of the finite elements, in decibels.
@@ -122,7 +150,7 @@ class CodeHistogram(Counts):
         10 log10(Σx² / Σ(x − cast(x·s)/s)²). Infinite if the cast loses nothing, NaN if every
         element is zero or none is finite.
         """
-        return self._sqnrs_db(fmt, scale_log2)[0] if self.squares else math.nan
+        return self._noise().sqnrs_db(fmt, scale_log2)[0] if self.squares else math.nan
 
     def best_scale_log2(self, fmt: Format) -> int:
         """Power of two that gives the cast the best SQNR; of equals, the one nearest to 0.
@@ -136,20 +164,20 @@ class CodeHistogram(Counts):
         """
         if not self.squares:
             return 0
-        low, high = self._edges()
-        middles = ((low + high) / 2)[self.keys > 0]
+        noise = self._noise()
+        middles = noise.bins.middles[self.keys > 0]
         unsaturated = math.frexp(fmt.max / middles[-1])[1] - 1  # the largest scale that is
         to_normal = math.frexp(fmt.min_normal / middles[0])[1]
-        best, sqnr = unsaturated, self.sqnr_db(fmt, unsaturated)
+        best, sqnr = unsaturated, noise.sqnrs_db(fmt, unsaturated)[0]
         for scale in range(unsaturated + 1, to_normal + 1):
-            reached, bound = self._sqnrs_db(fmt, scale)
+            reached, bound = noise.sqnrs_db(fmt, scale)
             if bound < sqnr:
                 break
             if (reached, -abs(scale)) > (sqnr, -abs(best)):
                 best, sqnr = scale, reached
         if best > unsaturated or best <= 0:
             return best
-        return bisect_left(range(best), sqnr, key=lambda scale: self.sqnr_db(fmt, scale))
+        return bisect_left(range(best), sqnr, key=lambda scale: noise.sqnrs_db(fmt, scale)[0])
 
     def coarsen(self, mantissa_bits: int = COMPACT_MANTISSA_BITS) -> "CodeHistogram":
         """Bin by fewer mantissa bits; sums, extremes and total counts stay exact.
@@ -165,10 +193,8 @@ class CodeHistogram(Counts):
         bits = min(mantissa_bits, self.mantissa_bits)
         mask = (1 << _FLOAT32_MANTISSA_BITS - bits) - 1
         value = self.keys & np.uint32(~mask & 0xFFFFFFFF)
-        odd = value | ((self.keys & np.uint32(mask)) != 0).astype(np.uint32)
-        keys, inverse = np.unique(odd, return_inverse=True)
-        counts = np.zeros(len(keys), dtype=np.int64)
-        np.add.at(counts, inverse, self.counts)
+        odd = value | ((self.keys & np.uint32(mask)) != 0)  # ascending, as the keys are
+        keys, counts = in_bins(odd, self.counts)
         return replace(self, keys=keys, counts=counts, mantissa_bits=bits)
 
     def __add__(self, other: "CodeHistogram") -> "CodeHistogram":
@@ -176,20 +202,7 @@ class CodeHistogram(Counts):
         if self.mantissa_bits != other.mantissa_bits:
             bits = min(self.mantissa_bits, other.mantissa_bits)
             return self.coarsen(bits) + other.coarsen(bits)
-        keys = np.union1d(self.keys, other.keys)
-        counts = np.zeros(len(keys), dtype=np.int64)
-        for part in (self, other):
-            counts[np.searchsorted(keys, part.keys)] += part.counts
-        return CodeHistogram(
-            keys=keys,
-            counts=counts,
-            squares=self.squares + other.squares,
-            absmax=float(np.fmax(self.absmax, other.absmax)),
-            smallest_nonzero=float(np.fmin(self.smallest_nonzero, other.smallest_nonzero)),
-            nan_count=self.nan_count + other.nan_count,
-            inf_count=self.inf_count + other.inf_count,
-            mantissa_bits=self.mantissa_bits,
-        )
+        return merged(self, other)
 
     def __eq__(self, other: object) -> bool:
         """Equal in every field, so in every statistic."""
@@ -227,43 +240,12 @@ class CodeHistogram(Counts):
         extremes = repr((self.absmax, self.smallest_nonzero))
         return (self.squares, extremes, self.nan_count, self.inf_count, self.mantissa_bits)
 
-    def _edges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Lower and upper end of what each key stands for; equal where it is one value."""
-        low = self.keys & np.uint32(0xFFFFFFFE)
-        step = np.uint32(1 << _FLOAT32_MANTISSA_BITS - self.mantissa_bits)
-        high = np.where(self.keys & np.uint32(1), low + step, low)
-        upper = high.view(np.float32).astype(np.float64)
-        upper[high == _INF_BITS] = 2.0**128
-        return low.view(np.float32).astype(np.float64), upper
-
-    def _cast(
-        self, fmt: Format, scale_log2: int
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Scaled middles of all keys, and what a saturating cast makes of them."""
-        low, high = self._edges()
-        scaled = np.ldexp((low + high) / 2, scale_log2)
-        return scaled, quantize(torch.from_numpy(scaled), fmt).numpy()
-
-    def _sqnrs_db(self, fmt: Format, scale_log2: int) -> tuple[float, float]:
-        """SQNR of a cast, and what it would be if only what saturates made noise."""
-        scaled, cast = self._cast(fmt, scale_log2)
-        low, high = self._edges()
-        unit = np.ldexp(1.0, -math.frexp(self.absmax)[1])  # keeps squares within float64
-        error = ((low + high) / 2 - np.ldexp(cast, -scale_log2)) * unit
-        noise = self.counts * (error**2 + ((high - low) * unit) ** 2 / 12)
-        signal = (self.rms * float(unit)) ** 2 * self.finite_count
-        return _decibels(signal, noise.sum()), _decibels(signal, noise[scaled > fmt.max].sum())
+    def _noise(self) -> CastNoise:
+        return CastNoise.of(self, self.rms)
 
     def _share(self, chosen: npt.NDArray[np.bool_]) -> float:
         nonzero = self.nonzero_count
         return int(self.counts[chosen & (self.keys > 0)].sum()) / nonzero if nonzero else 0.0
-
-
-def _decibels(signal: float, noise: float) -> float:
-    if not noise:
-        return math.inf
-    ratio = signal / noise
-    return -math.inf if ratio == 0 else 10 * math.log10(ratio)  # noise beyond any double
 
 
 def _root_of_mean(squares: int, count: int) -> float:

@@ -1,7 +1,9 @@
 """How a histogram's counts are written to JSON: sparse, lossless, the same bytes each time."""
 
 import math
-from base64 import b85decode, b85encode
+from base64 import b64decode, b64encode, b85decode
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from zlib import compress, decompressobj, error
 
@@ -10,7 +12,11 @@ import numpy as np
 from umup_diag.errors import InputError, in_a_line
 from umup_diag.numerics.counting import FULL_MANTISSA_BITS, Counts
 
-_SCHEMA = 1
+_SCHEMA = 2
+_FROM_TEXT: dict[int, Callable[[str], bytes]] = {
+    1: b85decode,  # a twentieth shorter, and slower to write than all the rest of a histogram
+    2: partial(b64decode, validate=True),
+}
 _MAX_BINS = 1 << 18  # two for each 16-bit code, and twice that
 _MAX_SQUARE_BITS = 1 << 14  # float64, squared and added up, takes 4200
 
@@ -41,15 +47,16 @@ def decode(written: dict[str, Any]) -> Counts:
         InputError: if a field is missing or not as `encode` wrote it.
     """
     try:
-        if written["schema"] != _SCHEMA:
+        if written["schema"] not in _FROM_TEXT:
             raise InputError(f"histogram schema {written['schema']!r} is not {_SCHEMA}")
+        from_text = _FROM_TEXT[written["schema"]]
         significand, shift = written["squares"]
         if not (4 * len(significand) <= _MAX_SQUARE_BITS and 0 <= shift <= _MAX_SQUARE_BITS):
             raise InputError("a sum of squares beyond any tensor's")
         if type(written["bins"]) is not int or not 0 <= written["bins"] <= _MAX_BINS:
             raise InputError("more bins than there are codes")
-        gaps = _unpack(written["codes"], "<u4", written["bins"])
-        counts = _unpack(written["counts"], "<i8", written["bins"]).astype(np.int64)
+        gaps = _unpack(from_text(written["codes"]), "<u4", written["bins"])
+        counts = _unpack(from_text(written["counts"]), "<i8", written["bins"]).astype(np.int64)
         squares = int(significand, 16) << shift
         numbers = [written["nan"], written["inf"], written["mantissa_bits"]]
         if squares < 0 or any(type(each) is not int or each < 0 for each in numbers):
@@ -74,12 +81,12 @@ def decode(written: dict[str, Any]) -> Counts:
 
 def _pack(numbers: np.ndarray[Any, Any]) -> str:
     by_weight = numbers.view(np.uint8).reshape(len(numbers), numbers.itemsize).T
-    return b85encode(compress(by_weight.tobytes(), 9)).decode("ascii")
+    return b64encode(compress(by_weight.tobytes())).decode("ascii")
 
 
-def _unpack(text: str, dtype: str, length: int) -> np.ndarray[Any, Any]:
+def _unpack(packed: bytes, dtype: str, length: int) -> np.ndarray[Any, Any]:
     wanted = np.dtype(dtype).itemsize * length
-    raw = decompressobj().decompress(b85decode(text), wanted + 1)  # no more, whatever is in there
+    raw = decompressobj().decompress(packed, wanted + 1)  # no more, whatever is in there
     by_weight = np.frombuffer(raw, dtype=np.uint8)
     return (
         np.ascontiguousarray(by_weight.reshape(np.dtype(dtype).itemsize, length).T)

@@ -1,7 +1,7 @@
 """One measured tensor."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isfinite, nan
 from typing import Any
 
@@ -42,6 +42,19 @@ class Moments:
             absmax=histogram.absmax,
             nonfinite_count=histogram.nonfinite_count,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """That a histogram is of a sample of a tensor.
+
+    Attributes:
+        elements: of the tensor.
+        relative_error: standard error of the histogram's RMS over it.
+    """
+
+    elements: int
+    relative_error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +99,7 @@ class TensorRecord:
         head_dim: of attention logits; None for others.
         weight_of: the tensor whose weight a tied layer has; None where it has its own.
         blocks: block format → what a cast to it does; empty unless it was asked for.
+        sample: what a histogram counts, if not every element.
     """
 
     tensor: str
@@ -96,6 +110,7 @@ class TensorRecord:
     head_dim: int | None = None
     weight_of: str | None = None
     blocks: Mapping[str, BlockCast] = field(default_factory=dict)
+    sample: Sample | None = None
 
     @property
     def rms(self) -> float:
@@ -136,6 +151,8 @@ class TensorRecord:
             written["head_dim"] = self.head_dim
         if self.weight_of is not None:
             written["weight_of"] = self.weight_of
+        if self.sample is not None:
+            written["sample"] = asdict(self.sample)
         if self.blocks:
             written["blocks"] = {name: cast.encode() for name, cast in self.blocks.items()}
         match self.statistics:
@@ -165,6 +182,7 @@ class TensorRecord:
                 fan_in=None if fan_in is None else strict_json.whole(fan_in),
                 fan_out=strict_json.whole(written["fan_out"]),
             )
+        sample = written.get("sample")
         kind, head_dim = str(written["kind"]), written.get("head_dim")
         weight_of = written.get("weight_of")
         return cls(
@@ -178,6 +196,12 @@ class TensorRecord:
             blocks={
                 name: BlockCast.decode(cast) for name, cast in written.get("blocks", {}).items()
             },
+            sample=None
+            if sample is None
+            else Sample(
+                elements=strict_json.whole(sample["elements"]),
+                relative_error=strict_json.number(sample["relative_error"]),
+            ),
         )
 
 

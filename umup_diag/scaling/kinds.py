@@ -53,6 +53,9 @@ class Kind(StrEnum):
     BASE_SHAPE = "base_shape"  #: whether the mup package has given it one
 
 
+_ORDER = {kind: place for place, kind in enumerate(Kind)}
+
+
 def kind_order(kind: str) -> int:
     """Place of a kind in tables and figures."""
-    return list(Kind).index(Kind(kind))
+    return _ORDER[Kind(kind)]

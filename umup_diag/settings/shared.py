@@ -95,5 +95,8 @@ class TrainingRunSettings(RunSettings):
         default=None,
         metavar="A,B,…",
     )
+    sample_weights: bool = option(
+        "Count 65 536 elements of each large weight, with how sure its RMS then is.", default=False
+    )
     text: Path | None = TEXT.field()
     build: Mapping[str, Any] = BUILD.field()

@@ -244,7 +244,8 @@ class Heads(nn.Module):
         x = self.embedding(tokens)
         x = x + torch.relu(self.hidden(x))
         first, second = self.first(x) * self.scale**self.power, self.second(x) / self.scale
-        return first + torch.tanh(second)
+        out: Tensor = first + torch.tanh(second)
+        return out
 
 
 class Matched(Heads):

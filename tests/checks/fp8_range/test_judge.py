@@ -16,6 +16,7 @@ from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.formats import E4M3FN, Format
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.recording import Frame, Recording, TensorRecord
+from umup_diag.recording.tensor_record import Sample
 from umup_diag.scaling.kinds import Kind
 
 NORMAL = torch.randn(4096, generator=torch.Generator().manual_seed(3)).clamp(-4, 4)
@@ -148,6 +149,19 @@ def test_block_formats_judge_what_they_flush() -> None:
     assert (even.held_to.flag, even.held_to.sqnr_db) == ("ok", float("inf"))
     assert even.held_to.best_scale_log2 is None
     assert even.other_formats[0].flag is Flag.UNDERFLOW
+
+
+def test_a_sample_is_said_to_be_one() -> None:
+    x = torch.ones(8)
+    sampled = [
+        tensor(name, x, sample=Sample(elements=80, relative_error=error))
+        for name, error in (("a", 0.01), ("b", 0.02))
+    ]
+    (note,) = once(*sampled, tensor("c", x)).notes
+    assert note.kind is NoteKind.CAUTION
+    assert "the weights of 2 tensors: RMS is known to 2.0%" in note.text
+    assert "rarer than one in 8 " in note.text
+    assert not once(tensor("c", x)).notes
 
 
 def test_nothing_and_zeros_and_nan() -> None:

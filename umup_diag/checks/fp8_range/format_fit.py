@@ -14,7 +14,7 @@ from umup_diag.numerics import formats
 from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.numerics.block_cast import BlockCast
 from umup_diag.numerics.formats import Format
-from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.numerics.histogram import CastFractions, CodeHistogram
 from umup_diag.numerics.scaled_recipes import HISTORY, Scaling, scale_log2
 from umup_diag.recording import TensorRecord
 
@@ -163,12 +163,14 @@ def fit(
     sqnr = histogram.sqnr_db(fmt, scale)
     is_sought = seeks_scale and target.scaling is Scaling.NONE
     best = histogram.best_scale_log2(fmt) if is_sought else None
+    lost = histogram.cast_fractions(fmt, scale)
+    fills = target.scaling is not Scaling.NONE
     return FormatFit(
         format=name,
-        flag=flag_at(histogram, fmt, settings, scale, fills=target.scaling is not Scaling.NONE),
-        underflow_fraction=histogram.underflow_fraction(fmt, scale),
-        subnormal_fraction=histogram.subnormal_fraction(fmt, scale),
-        overflow_fraction=histogram.overflow_fraction(fmt, scale),
+        flag=_flag(histogram, lost, fmt, settings, scale, fills=fills),
+        underflow_fraction=lost.underflow,
+        subnormal_fraction=lost.subnormal,
+        overflow_fraction=lost.overflow,
         headroom_high=headroom_high(histogram.absmax, fmt) - scale,
         headroom_low=headroom_low(histogram.rms, fmt) + scale,
         sqnr_db=sqnr,
@@ -192,12 +194,7 @@ def _scale_log2(absmax: float, fmt: Format, scaling: Scaling, history: Sequence[
 
 
 def flag_at(
-    histogram: CodeHistogram,
-    fmt: Format,
-    settings: RangeSettings,
-    scale_log2: int = 0,
-    *,
-    fills: bool = False,
+    histogram: CodeHistogram, fmt: Format, settings: RangeSettings, scale_log2: int = 0
 ) -> Flag:
     """What is wrong with a tensor that is multiplied by a power of two before the cast.
 
@@ -206,20 +203,33 @@ def flag_at(
         fmt: it is cast to.
         settings: where flags begin.
         scale_log2: the power.
-        fills: whether the scale is meant to take the largest magnitude near the top.
     """
+    lost = histogram.cast_fractions(fmt, scale_log2)
+    return _flag(histogram, lost, fmt, settings, scale_log2, fills=False)
+
+
+def _flag(
+    histogram: CodeHistogram,
+    lost: CastFractions,
+    fmt: Format,
+    settings: RangeSettings,
+    scale_log2: int,
+    *,
+    fills: bool,
+) -> Flag:
+    """As `flag_at`; `fills` if the scale is meant to take the largest magnitude near the top."""
     if histogram.nonfinite_count:
         return Flag.NON_FINITE
     if not histogram.nonzero_count:
         return Flag.ALL_ZERO if histogram.count else Flag.OK
-    if histogram.overflow_fraction(fmt, scale_log2) > 0:
+    if lost.overflow > 0:
         return Flag.OVERFLOW
-    if histogram.underflow_fraction(fmt, scale_log2) > settings.underflow:
+    if lost.underflow > settings.underflow:
         return Flag.UNDERFLOW
     if not fills and headroom_high(histogram.absmax, fmt) - scale_log2 < settings.near:
         return Flag.NEAR_MAX
     is_low = headroom_low(histogram.rms, fmt) + scale_log2 < settings.near
-    if is_low or histogram.subnormal_fraction(fmt, scale_log2) > settings.subnormal:
+    if is_low or lost.subnormal > settings.subnormal:
         return Flag.NEAR_MIN_NORMAL
     return Flag.OK
 

@@ -46,6 +46,7 @@ def judge(recording: Recording, settings: RangeSettings) -> Result:
         notes=(
             *(Note(kind=NoteKind(kind), text=text) for kind, text in recording.notes),
             *_notes(findings),
+            *_sample_notes(recording),
             *_recipe_notes(findings),
         ),
     )
@@ -127,6 +128,20 @@ def _notes(findings: Sequence[RangeFinding]) -> list[Note]:
         )
         notes.append(Note(kind=NoteKind.CAUTION, text=text))
     return notes
+
+
+def _sample_notes(recording: Recording) -> list[Note]:
+    """What a sample cannot tell."""
+    sampled = [record for _, record in recording if record.sample is not None]
+    if not sampled:
+        return []
+    error = max(record.sample.relative_error for record in sampled if record.sample)
+    text = (
+        f"A sample was counted of the weights of {len({each.tensor for each in sampled})} tensors: "
+        f"RMS is known to {error:.1%} (standard error, at worst), and outliers rarer than one in "
+        f"{sampled[0].histogram.count} may be missing from absmax and overflow."
+    )
+    return [Note(kind=NoteKind.CAUTION, text=text)]
 
 
 def _recipe_notes(findings: Sequence[RangeFinding]) -> list[Note]:
