@@ -14,6 +14,7 @@ class Split(StrEnum):
     HELD_OUT = "held_out"
     UNTOUCHED = "untouched"
     FRESH = "fresh"
+    LAST = "last"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

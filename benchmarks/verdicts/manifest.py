@@ -12,6 +12,7 @@ PARTS = {
     Split.HELD_OUT: "benchmarks.verdicts.held_out",
     Split.UNTOUCHED: "benchmarks.verdicts.untouched",
     Split.FRESH: "benchmarks.verdicts.fresh",
+    Split.LAST: "benchmarks.verdicts.last",
 }
 
 
