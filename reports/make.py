@@ -4,6 +4,7 @@ Parts:
     slopes: measured against predicted slopes, four schemes × two optimizers (reports/slopes).
     muon_slopes: the same under Muon and Muon-Kimi, and of operator norms (reports/slopes); tens of
         minutes.
+    depth: measured against predicted slopes over depth (reports/depth); ten minutes.
     coordcheck: the coord check of each scheme (reports/coordcheck).
     fp8_training: loss curves under a plain cast to FP8 (reports/fp8_training); minutes.
     fp8_recipes: which tensors need a scale before the cast, in µP and u-µP (reports/fp8_recipes);
@@ -31,6 +32,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from reports import depth as over_depth
 from reports import end_scales, fp8_training
 from reports import fp8_recipes as recipes_compared
 from reports.redraw import redraw
@@ -38,7 +40,7 @@ from reports.screenshots import screenshots
 from reports.sweeps import SWEEPS, write_sweep
 from umup_diag.checks.coordcheck.evidence import Evidence
 from umup_diag.checks.coordcheck.measure import resolve, sweep
-from umup_diag.checks.coordcheck.measuring import Measuring
+from umup_diag.checks.coordcheck.over_width import WidthMeasuring
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
 from umup_diag.checks.coordcheck.spectral import NORMS
 from umup_diag.checks.coordcheck.trend import trend
@@ -149,7 +151,7 @@ def lines(
     theory = WidthTheory(
         scheme=schemes.get(scheme), update_rule=optimizers.get(optimizer).update_rule
     )
-    measuring = Measuring(evidence, theory.scheme, true_gradient=False)
+    measuring = WidthMeasuring(evidence, theory.scheme, true_gradient=False)
     groups: dict[tuple[Kind, Role], list[tuple[float, float]]] = {}
     for (tensor, kind, _), values in evidence.values.items():
         facts = evidence.facts.get(tensor)
@@ -250,6 +252,13 @@ def coordcheck() -> None:
         print(f"{out}: exit {done.returncode}")
 
 
+def depth() -> None:
+    """Write reports/depth: slopes over depth of schemes under optimizers."""
+    with TemporaryDirectory() as scratch:
+        over_depth.record(Path(scratch))
+        over_depth.tell(Path(scratch), HERE / "depth")
+
+
 def scale_law() -> None:
     """Write reports/scale_law/<op>: the result, the pictures, and the table as report.txt."""
     for op in ("gated-silu", "attention"):
@@ -272,6 +281,7 @@ PARTS: dict[str, Callable[[], None]] = {
     **{part: partial(write_sweep, part) for part in SWEEPS},
     "slopes": slopes,
     "muon_slopes": muon_slopes,
+    "depth": depth,
     "coordcheck": coordcheck,
     "scale_law": scale_law,
     "fp8_training": partial(fp8_training.write, HERE / "fp8_training"),

@@ -104,7 +104,7 @@ def test_a_batch_without_a_loss_is_refused(model: Any, batch: Any, said: str) ->
 
 def test_a_loss_may_come_as_an_output_that_has_it() -> None:
     def of(loss: Any) -> Tensor:
-        subject = Subject(name="it", build=nn.Linear, loss=gives(loss))  # type: ignore[arg-type]
+        subject = Subject(name="it", build=nn.Linear, loss=gives(loss))
         return scalar_loss(subject, nn.Linear(1, 1), X)
 
     assert of(SimpleNamespace(loss=torch.tensor(2.0))) == 2.0

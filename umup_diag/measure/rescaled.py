@@ -62,8 +62,8 @@ def rescaled(subject: Subject, changes: Iterable[Rescaling], *, base_width: int)
         powers[change.lever][change.tensor] += change.exponent
     ratios: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
 
-    def build(width: int) -> nn.Module:
-        model = subject.build(width)
+    def build(width: int, **sizes: int) -> nn.Module:
+        model = subject.build(width, **sizes)
         ratios[model] = ratio = width / base_width
         with torch.no_grad():
             for named in tensors(model):

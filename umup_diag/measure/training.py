@@ -66,8 +66,9 @@ def train(
     seed: int,
     stream: int,
     device: torch.device,
+    **sizes: int,
 ) -> Iterator[Frame]:
-    """Build at one width, take a few steps on one batch, and measure.
+    """Build at one place, take a few steps on one batch, and measure.
 
     The same batch serves all steps, so that a change of an output is due to the weights alone.
     Steps stop early at a loss that is not finite.
@@ -77,19 +78,20 @@ def train(
         corpus: text, for a subject that brings no batches.
         schedule: the steps.
         width: to build at.
-        seed: index of the run at that width.
+        seed: index of the run at that place.
         stream: seed of the random numbers of model and batch.
         device: to train on.
+        sizes: to build at along other axes, by name.
 
     Yields:
-        A frame before each update and after the last, at (width, seed), with the loss of its
+        A frame before each update and after the last, at the place and seed, with the loss of its
         forward pass, what that pass shows, and what the update before it did.
 
     Raises:
         InputError: if the subject cannot be built or trained.
     """
     torch.manual_seed(stream)
-    model = subject.model(width).to(device)
+    model = subject.model(width, **sizes).to(device)
     batch = to_device(
         subject.batch(
             corpus, batch_size=schedule.batch_size, seq_len=schedule.seq_len, seed=stream
@@ -133,7 +135,7 @@ def train(
         if recorder:
             records += recorder.take()
         yield Frame(
-            point={"width": width, "seed": seed},
+            point={"width": width, **sizes, "seed": seed},
             step=step,
             losses=(loss.item(),),
             records=tuple(records),

@@ -13,9 +13,9 @@ from umup_diag.recording.wiring import Wiring
 Point = Mapping[str, float]  #: axis → where on it: width, depth, lr, seed, an op's parameter, …
 
 
-def describe_point(point: Point, *, separator: str = ", ") -> str:
+def describe_point(point: Point, *, separator: str = ", ", equals: str = "=") -> str:
     """In words: ``alpha=0.125, seq_len=256``."""
-    words = separator.join(f"{axis}={value:g}" for axis, value in point.items())
+    words = separator.join(f"{axis}{equals}{value:g}" for axis, value in point.items())
     return words or "its only point"
 
 

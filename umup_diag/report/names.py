@@ -4,10 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+PLACES = ("first", "middle", "last")  #: in a stack of layers, as in layers[first].q
+_PLACE = re.compile(rf"\[(?:{'|'.join(PLACES)})\]")
+
 
 def starred(tensor: str) -> str:
-    """The name that a tensor shares with its siblings in other layers: layers.*.q."""
-    return re.sub(r"(?<![^.])\d+(?![^.])", "*", tensor)
+    """The name that a tensor shares with its siblings in other layers: layers.*.q, layers[*].q."""
+    return re.sub(r"(?<![^.])\d+(?![^.])", "*", _PLACE.sub("[*]", tensor))
 
 
 def collapse(tensors: Iterable[str], *, among: Iterable[str] = ()) -> list[str]:

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     NEXT_MULTIPLIER = (
         "next_multiplier"  #: constants right after a norm, which are its or the next's
     )
+    BRANCH_MULTIPLIER = "branch_multiplier"  #: of a layer's output where it joins its stream
     FEEDS_SOFTMAX = "feeds_softmax"  #: 1 for a layer whose output goes into attention logits
     WIDEST_PATH = "widest_path"  #: elements at the narrowest place of a tensor's widest way
     GRADIENT_RMS = "gradient_rms"  #: of the gradient before the first update that has one

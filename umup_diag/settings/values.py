@@ -243,21 +243,44 @@ def widths(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: saying what would do.
     """
+    return sizes(text, "width", "like 128..4096 nor like 128,256,512")
+
+
+def sizes(text: str, noun: str, alike: str) -> tuple[int, ...]:
+    """Two or more whole numbers in the notation of `widths`.
+
+    Args:
+        text: to read.
+        noun: what each of them is.
+        alike: how they could have been written, after "neither".
+
+    Raises:
+        ValueError: saying what would do.
+    """
     try:
         first, dots, last = text.partition("..")
         found = _doubling(int(first), int(last)) if dots else list(map(int, text.split(",")))
     except ValueError:
-        raise ValueError(f"{text!r} is neither like 128..4096 nor like 128,256,512.") from None
+        raise ValueError(f"{text!r} is neither {alike}.") from None
     if not found:
         raise ValueError(
-            f"{text!r} has no widths: write the smaller first, and the larger as that times a "
+            f"{text!r} has no {noun}s: write the smaller first, and the larger as that times a "
             "power of two."
         )
     if min(found) < 1:
-        raise ValueError(f"{text!r}: a width is at least 1.")
+        raise ValueError(f"{text!r}: a {noun} is at least 1.")
     if len(set(found)) < 2:
-        raise ValueError(f"{text!r} is one width; a slope takes two or more.")
+        raise ValueError(f"{text!r} is one {noun}; a slope takes two or more.")
     return tuple(sorted(set(found)))
+
+
+def depths(text: str) -> tuple[int, ...]:
+    """The same of depths.
+
+    Raises:
+        ValueError: saying what would do.
+    """
+    return sizes(text, "depth", "like 2..64 nor like 2,4,8")
 
 
 def _doubling(first: int, last: int) -> list[int]:
@@ -285,4 +308,5 @@ def width_list(text: str) -> tuple[int, ...]:
 
 
 WIDTHS = Written(name="widths", read=widths)
+DEPTHS = Written(name="depths", read=depths)
 WIDTH_LIST = Written(name="width", read=width_list)

@@ -134,6 +134,20 @@ def test_a_sweep_ends_at_the_first_loss_that_is_not_finite(tmp_path: Path) -> No
     assert not (tmp_path / UNFINISHED).exists()
 
 
+def test_a_resumed_sweep_over_two_axes_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    both = settings(widths=(64, 128), depths=(1, 2))
+    measure(both, Workplace(out=tmp_path))
+    whole = cut(tmp_path)
+    recording = measure(both, Workplace(out=tmp_path, resume=True))
+    assert (tmp_path / Recording.FILE).read_bytes() == whole
+    places = [{k: v for k, v in dict(run).items() if k != "seed"} for run in recording.runs()]
+    assert places[::2] == [
+        {"width": 64, "depth": 1},
+        {"width": 128, "depth": 1},
+        {"width": 64, "depth": 2},
+    ]
+
+
 def verdicts(monkeypatch: pytest.MonkeyPatch, *found: Verdict) -> None:
     """Let the judge say so, look after look."""
     said = iter(found)

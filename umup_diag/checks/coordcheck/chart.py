@@ -1,4 +1,4 @@
-"""What a coord check draws: everything that was measured, against width."""
+"""What a coord check draws: everything that was measured, against width and other axes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,36 +9,40 @@ from umup_diag.checks.verdict import Verdict
 from umup_diag.report.chart import Axis, Chart, Plot, Point, Series, Slope
 from umup_diag.report.style import signed
 from umup_diag.scaling.kinds import kind_order
+from umup_diag.settings.axes import WIDTH
+
+STEM = "coordcheck"  #: of the picture over width; another axis adds its name
 
 
 def charts(result: Result) -> list[Chart]:
-    """Value against width, a panel a kind and moment, a line a tensor."""
+    """Value against size, a chart an axis, a panel a kind and moment, a line a tensor."""
     findings = [f for f in result.findings if isinstance(f, SlopeFinding) and f.points]
+    axes = dict.fromkeys(finding.axis for finding in findings)
+    return [_chart(axis, [each for each in findings if each.axis == axis]) for axis in axes]
+
+
+def _chart(axis: str, findings: Sequence[SlopeFinding]) -> Chart:
     panels: dict[tuple[int, int], list[SlopeFinding]] = {}
     for finding in findings:
         panels.setdefault((finding.step, kind_order(finding.kind)), []).append(finding)
-    if not panels:
-        return []
-    return [
-        Chart(
-            stem="coordcheck",
-            title="What was measured, against width",
-            caption="A line a tensor, coloured by role. What fails is thick, with square dots; "
-            "beside it, dashed, the slope that is right, and the 95 % interval of its own as a "
-            "band. Triangles: not decided.",
-            panels=[_panel(panels[at]) for at in sorted(panels)],
-        )
-    ]
+    return Chart(
+        stem=STEM if axis == WIDTH else f"{STEM}_{axis}",
+        title=f"What was measured, against {axis}",
+        caption="A line a tensor, coloured by role. What fails is thick, with square dots; "
+        "beside it, dashed, the slope that is right, and the 95 % interval of its own as a "
+        "band. Triangles: not decided.",
+        panels=[_panel(panels[at]) for at in sorted(panels)],
+    )
 
 
 def _panel(findings: Sequence[SlopeFinding]) -> Plot:
     first = findings[0]
-    widths = sorted({width for finding in findings for width, _ in finding.points})
+    sizes = sorted({size for finding in findings for size, _ in finding.points})
     forward = sorted(findings, key=lambda finding: finding.order)
     return Plot(
         title=f"{first.kind} {first.when}",
         alt=_alt(forward),
-        x=Axis("width", log2=True, ticks={width: str(width) for width in widths}),
+        x=Axis(first.axis, log2=True, ticks={size: str(size) for size in sizes}),
         y=Axis(first.kind, log2=True, least=2.0),
         series=[
             Series(
@@ -60,7 +64,7 @@ def _alt(findings: Sequence[SlopeFinding]) -> str:
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     slopes = sorted(finding.slope for finding in findings)
     text = (
-        f"{first.kind} {first.when} against width, {len(findings)} tensors: {said}. "
+        f"{first.kind} {first.when} against {first.axis}, {len(findings)} tensors: {said}. "
         f"Slopes from {signed(slopes[0])} to {signed(slopes[-1])}."
     )
     failing = [finding for finding in findings if finding.verdict is Verdict.FAIL]

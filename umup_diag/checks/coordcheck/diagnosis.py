@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from umup_diag.checks.coordcheck.decision import EDGE, SMALLEST_FAULT, Decision
 from umup_diag.checks.coordcheck.evidence import Facts
+from umup_diag.checks.coordcheck.line import is_total
 from umup_diag.checks.coordcheck.measuring import Measured
 from umup_diag.checks.coordcheck.question import Question
 from umup_diag.checks.coordcheck.spectral import NORMS
@@ -18,6 +19,7 @@ from umup_diag.checks.fix import Fix, Multiply
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Role
 from umup_diag.scaling.schemes import UpdateRule
+from umup_diag.settings.axes import WIDTH
 
 SAME_POWER = 0.25  #: two deviations this close are one power of width, measured twice
 #: A rate that is off by less is bent by a fault elsewhere, if there is one: a rule is off by ½.
@@ -32,6 +34,7 @@ class Cause(StrEnum):
     LEARNING_RATE = "learning rate"
     INIT_AND_RATE = "init and learning rate"
     MULTIPLIER = "multiplier"
+    BRANCH = "residual branch"
     ATTENTION_SCALE = "attention scale"
     WEIGHT_DECAY = "weight decay"
     EPSILON = "epsilon"
@@ -45,6 +48,7 @@ class Cause(StrEnum):
         return self in (
             Cause.INIT,
             Cause.MULTIPLIER,
+            Cause.BRANCH,
             Cause.ATTENTION_SCALE,
             Cause.INIT_AND_RATE,
         )
@@ -57,9 +61,10 @@ class Root:
     Attributes:
         tensor: at fault.
         cause: of it.
-        deviations: what is wrong, as a fix names it → the power of width by which it is.
+        deviations: what is wrong, as a fix names it → the power of the axis by which it is.
         kinds: of the tensor's findings that show it.
         order: place in the forward pass.
+        axis: that the powers are of.
     """
 
     tensor: str
@@ -67,11 +72,15 @@ class Root:
     deviations: Mapping[str, float]
     kinds: frozenset[Kind]
     order: int
+    axis: str = WIDTH
 
     @property
     def fix(self) -> Fix:
         """What takes every deviation back."""
-        steps = [Multiply(what=what, exponent=-off) for what, off in self.deviations.items()]
+        steps = [
+            Multiply(what=what, exponent=-off, axis=self.axis)
+            for what, off in self.deviations.items()
+        ]
         return Fix(tensor=self.tensor, steps=tuple(steps))
 
 
@@ -137,6 +146,7 @@ class Diagnosis:
             deviations=deviations,
             kinds=frozenset(kinds),
             order=facts.order,
+            axis=self.measured.axis,
         )
 
     def _find(self) -> None:
@@ -176,7 +186,9 @@ class Diagnosis:
         twice = 2 if facts.update_rule is UpdateRule.SGD else 1
         kinds = (Kind.GAIN, Kind.LOSS_CHANGE, Kind.UPDATE_GAIN, Kind.RATE, *NORMS)
         has_both = rate is not None and abs(rate / twice - gain) <= SAME_POWER
-        if has_both or facts.weight_of:  # the initial weights are another's, and right there
+        if has_both and facts.ends_branch and self.measured.axis != WIDTH:
+            self._add(facts, Cause.BRANCH, {"branch multiplier": gain}, *kinds)
+        elif has_both or facts.weight_of:  # the initial weights are another's, and right there
             self._add(facts, Cause.MULTIPLIER, {"multiplier": gain}, *kinds)
         elif rate:
             deviations = {"initial weights": gain, "learning rate": rate}
@@ -241,6 +253,7 @@ class Diagnosis:
                 deviations={"attention logits": off},
                 kinds=frozenset({Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE}),
                 order=self.measured.questions[name, kind].order,
+                axis=self.measured.axis,
             )
 
     def _moves(self, tensor: str, module: str, place: int) -> bool:
@@ -275,15 +288,16 @@ class Diagnosis:
             Kind.UPDATE_NORM,
         )
         swallowed = self._off(tensor, Kind.EPS_SHARE)
-        if wrong and swallowed:
-            gradient = self.measured.gradients.get(tensor, swallowed)
-            self._add(facts, Cause.EPSILON, {"Adam's ε": -gradient}, *kinds)
-            return
         decisive = any(
             self._wrong(tensor, kind) and self.measured.questions[tensor, kind].is_decisive
             for kind in (Kind.UPDATE_GAIN, Kind.RATE)
             if (tensor, kind) in self.decisions
         )
+        is_epsilon = rate is not None and abs(rate - swallowed) <= SAME_POWER and decisive
+        if swallowed and (wrong or is_epsilon):
+            gradient = self.measured.gradients.get(tensor, swallowed)
+            self._add(facts, Cause.EPSILON, {"Adam's ε": -gradient}, *kinds)
+            return
         is_bent = abs(rate or 0.0) < BENT and any(r.cause.is_at_init for r in self.roots.values())
         if is_bent:
             return
@@ -321,7 +335,7 @@ class Diagnosis:
             failing = failing[:1]
         for tensor in failing:
             is_late = self.measured.questions[tensor, Kind.LOSS_CHANGE].step > 1
-            if tensor in self.roots or (is_late and self.roots):
+            if tensor in self.roots or ((is_late or is_total(tensor)) and self.roots):
                 continue  # what has no gradient at first has what the first update gave it
             facts = self.measured.facts[tensor]
             off = self._gradient_off(facts)

@@ -1,4 +1,4 @@
-"""Adam's ε against the gradients, at each width: where it swallows them, and where it would.
+"""Adam's ε against the gradients, at each size: where it swallows them, and where it would.
 
 Adam divides by √v̂ + ε. Of the first update of an element with gradient g it leaves |g|/(|g| + ε):
 half where the gradient is ε. Under µP gradients fall with width (2407.05872 §4), so an ε that does
@@ -30,10 +30,10 @@ class EpsilonShare:
 
     Attributes:
         tensor: whose.
-        epsilon: at the widest model measured.
-        shares: width → share of the update that ε takes, the median over seeds.
-        rms: width → RMS of the gradient that Adam gets, the geometric mean over seeds.
-        swallows_from: the narrowest width, measured or foretold, at which the share is over
+        epsilon: at the largest model measured.
+        shares: size → share of the update that ε takes, the median over seeds.
+        rms: size → RMS of the gradient that Adam gets, the geometric mean over seeds.
+        swallows_from: the smallest size, measured or foretold, at which the share is over
             `MOST`; None within `HORIZON`.
     """
 
@@ -45,7 +45,7 @@ class EpsilonShare:
 
     @property
     def is_measured(self) -> bool:
-        """Whether a width that was measured is swallowed already."""
+        """Whether a size that was measured is swallowed already."""
         return any(share > MOST for share in self.shares.values())
 
 
@@ -79,14 +79,14 @@ def epsilon_shares(evidence: Evidence) -> list[EpsilonShare]:
 
 def epsilon_notes(evidence: Evidence) -> list[Note]:
     """One caution for all tensors whose update ε takes away, and a remark where it would."""
-    found = epsilon_shares(evidence)
+    found, axis = epsilon_shares(evidence), evidence.axis
     notes = []
     now = [each for each in found if each.is_measured]
     if now:
         worst = max(now, key=lambda each: max(each.shares.values()))
         text = (
             f"Adam's ε takes over {MOST:.0%} of the first update of "
-            f"{_listed(now, found)}. {_said(worst)}"
+            f"{_listed(now, found)}. {_said(worst, axis)}"
         )
         notes.append(Note(kind=NoteKind.CAUTION, text=text))
     later = [each for each in found if not each.is_measured and each.swallows_from]
@@ -94,21 +94,21 @@ def epsilon_notes(evidence: Evidence) -> list[Note]:
         first, *rest = sorted(later, key=lambda each: each.swallows_from or 0.0)
         others = f" (later of {_listed(rest, found)} too)" if rest else ""
         text = (
-            f"Adam's ε would take {MOST:.0%} of the update of {first.tensor} from a width of about "
-            f"{float(f'{first.swallows_from:.2g}'):.0f} on{others}."
+            f"Adam's ε would take {MOST:.0%} of the update of {first.tensor} from a {axis} of "
+            f"about {float(f'{first.swallows_from:.2g}'):.0f} on{others}."
         )
-        notes.append(Note(kind=NoteKind.REMARK, text=f"{text} {_said(first)}"))
+        notes.append(Note(kind=NoteKind.REMARK, text=f"{text} {_said(first, axis)}"))
     return notes
 
 
-def _said(each: EpsilonShare) -> str:
-    """ε, and at each width the RMS of the gradient and the share."""
+def _said(each: EpsilonShare, axis: str) -> str:
+    """ε, and at each size the RMS of the gradient and the share."""
     at = ", ".join(
         f"{width}: {each.rms[width]:.1e} ({100 * share:.2g} %)"
         for width, share in each.shares.items()
         if width in each.rms
     )
-    return f"{each.tensor}, ε {each.epsilon:g}, RMS of the gradient (share of ε) by width: {at}."
+    return f"{each.tensor}, ε {each.epsilon:g}, RMS of the gradient (share of ε) by {axis}: {at}."
 
 
 def _listed(chosen: list[EpsilonShare], among: list[EpsilonShare]) -> str:

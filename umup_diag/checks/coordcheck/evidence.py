@@ -1,4 +1,4 @@
-"""A recording as trends over width, with what is known of each tensor."""
+"""A recording as trends over one axis, with what is known of each tensor."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 from math import log2
 from statistics import median
 
+from umup_diag.checks.coordcheck.line import is_in_stack
 from umup_diag.checks.coordcheck.trend import Trend, Values, trend, usable
+from umup_diag.errors import InputError
 from umup_diag.recording import Recording
 from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.roles import Fans, Role, infer_role, infer_roles
 from umup_diag.scaling.schemes import UpdateRule
+from umup_diag.settings.axes import WIDTH
 
 Key = tuple[str, Kind, int]  #: tensor, kind, step
+#: Sizes of a growing stack from which on the smallest only settles: with few blocks, what they add
+#: to the stream is as large as what went in, and every slope is off by some parts in L.
+SETTLES_IN = 4
 ALIGNED = 0.95  #: a cosine beyond which two directions are one
 
 
@@ -28,6 +34,8 @@ class Facts:
         is_sign: whether its first update has the sign of its gradient and one size, as Adam's.
         is_adam: whether its optimizer has betas and an ε.
         weight_of: the tensor that a tied layer has its weight, and the weight's updates, from.
+        growth: power of the axis that the number of its elements goes with.
+        ends_branch: whether its output joins a residual stream.
     """
 
     tensor: str
@@ -37,20 +45,24 @@ class Facts:
     is_sign: bool
     is_adam: bool
     weight_of: str | None
+    growth: float = 0.0
+    ends_branch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All series of a sweep.
+    """All series of a sweep along one axis.
 
     Attributes:
-        values: (tensor, kind, step) → seed → width → value.
+        values: (tensor, kind, step) → seed → size along the axis → value.
         facts: of each tensor, in forward order.
         measured_at: (tensor, kind) → the steps at which it was measured, in order.
         order: tensor or module → place in the forward pass.
         head_growth: module with a softmax → slope of the head dimension over width, 1 where the
             number of its logits does not grow.
         softmax_feeders: layer whose output goes into attention logits → the same.
+        axis: that the sizes are of.
+        settling: sizes that no fit counts: too small for the law of a stack to hold.
     """
 
     values: Mapping[Key, Values]
@@ -59,13 +71,19 @@ class Evidence:
     order: Mapping[str, int]
     head_growth: Mapping[str, float]
     softmax_feeders: Mapping[str, float]
+    axis: str = WIDTH
+    settling: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, recording: Recording) -> "Evidence":
-        """Sort the records of a recording over widths and seeds into series.
+    def of(cls, recording: Recording, axis: str = WIDTH) -> "Evidence":
+        """Sort the records of a recording over sizes and seeds into series.
+
+        Args:
+            recording: runs that differ in one axis, as `umup_diag.checks.coordcheck.line` gives.
+            axis: that one.
 
         Raises:
-            InputError: if the models differ in more than width, or not at all.
+            InputError: if the models differ in more than that axis, or not at all.
         """
         values: dict[Key, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         fans: dict[str, dict[int, Fans]] = defaultdict(dict)
@@ -76,24 +94,33 @@ class Evidence:
         for frame, record in recording:
             assert frame.step is not None
             tensor, kind = record.tensor, Kind(record.kind)
-            width, seed = int(frame.point["width"]), int(frame.point["seed"])
-            values[tensor, kind, frame.step][seed][width] = record.value
+            size, seed = int(frame.point[axis]), int(frame.point["seed"])
+            values[tensor, kind, frame.step][seed][size] = record.value
             order[tensor] = min(record.order, order.get(tensor, record.order))
             if kind in (Kind.LOSS_CHANGE, Kind.GAIN, Kind.ATTENTION_LOGITS):
-                counts[tensor][width] = record.statistics.count
+                counts[tensor][size] = record.statistics.count
                 weight_of[tensor] = record.weight_of
                 if record.fans is not None:
-                    fans[tensor][width] = record.fans
+                    fans[tensor][size] = record.fans
             if kind is Kind.LOSS_CHANGE and record.fans is not None:
-                trained[width][tensor] = record.fans
-        infer_roles(trained)
+                trained[size][tensor] = record.fans
+        if axis == WIDTH:
+            infer_roles(trained)
+        else:
+            _require_one_axis(trained, recording, axis)
         steps: dict[tuple[str, Kind], list[int]] = defaultdict(list)
         for tensor, kind, step in sorted(values):
             steps[tensor, kind].append(step)
         typical = {key: _median(values[*key, each[0]]) for key, each in steps.items()}
         facts = {
             tensor: _facts(
-                tensor, order[tensor], typical, fans[tensor], counts[tensor], weight_of[tensor]
+                tensor,
+                order[tensor],
+                typical,
+                fans[tensor],
+                counts[tensor],
+                weight_of[tensor],
+                has_role=axis == WIDTH,
             )
             for tensor in sorted(counts, key=lambda tensor: order[tensor])
             if fans[tensor]
@@ -112,12 +139,15 @@ class Evidence:
             for name, kind, _ in values
             if kind is Kind.FEEDS_SOFTMAX
         }
-        return cls(values, facts, dict(steps), order, softmaxes, feeders)
+        sizes = sorted(trained)
+        settles = any(map(is_in_stack, facts)) and len(sizes) >= SETTLES_IN
+        settling = frozenset(sizes[:1] if settles else ())
+        return cls(values, facts, dict(steps), order, softmaxes, feeders, axis, settling)
 
     def trend(self, tensor: str, kind: Kind, step: int) -> Trend | None:
         """Of one series; None if it was not measured or has no logarithms."""
         values = self.values.get((tensor, kind, step))
-        return None if values is None else trend(values)
+        return None if values is None else trend(values, without=self.settling)
 
     def narrowing(self, tensor: str) -> float:
         """1 where all that a tensor does passes through values that do not grow in number; else 0.
@@ -164,9 +194,34 @@ def _median(values: Values) -> float:
 
 
 def _power(counts: Mapping[int, int]) -> float:
-    """Of width that a count goes with, between the first width and the last."""
+    """Of size that a count goes with, between the smallest size and the largest."""
     narrow, wide = min(counts), max(counts)
     return log2(counts[wide] / counts[narrow]) / log2(wide / narrow) if wide > narrow else 0.0
+
+
+def _require_one_axis(
+    trained: Mapping[int, Mapping[str, Fans]], recording: Recording, axis: str
+) -> None:
+    """Refuse models that cannot be compared along an axis.
+
+    Raises:
+        InputError: if a tensor has no counterpart in one of them, or if all of them are the same.
+    """
+    small, large = min(trained), max(trained)
+    for size in sorted(trained):
+        if missing := trained[small].keys() ^ trained[size].keys():
+            raise InputError(
+                f"the models at {axis} {small} and {size} differ in more than the number of "
+                f"blocks: {min(missing)!r} exists in only one of them.\n"
+                "Blocks are matched by a number in their names that runs from 0 on."
+            )
+    losses: dict[float, set[float]] = defaultdict(set)
+    for frames in recording.runs().values():
+        losses[frames[0].point["seed"]].add(frames[0].losses[-1])
+    if trained[small] == trained[large] and all(len(each) == 1 for each in losses.values()):
+        raise InputError(
+            f"nothing changes between {axis} {small} and {large}: does build use its {axis}?"
+        )
 
 
 def _holds(module: str, name: str) -> bool:
@@ -190,9 +245,11 @@ def _facts(
     fans: Mapping[int, Fans],
     counts: Mapping[int, int],
     weight_of: str | None,
+    *,
+    has_role: bool,
 ) -> Facts:
     narrow, wide = min(fans), max(fans)
-    grows = counts[wide] > counts[narrow]
+    grows = has_role and counts[wide] > counts[narrow]
     role = infer_role(fans[narrow], fans[wide]) if grows else None
 
     # What has betas and ε is one of Adam's, even where ε leaves little of the sign.
@@ -207,4 +264,6 @@ def _facts(
         is_sign=is_sign,
         is_adam=is_adam,
         weight_of=weight_of,
+        growth=_power(counts),
+        ends_branch=(tensor, Kind.BRANCH_MULTIPLIER) in typical,
     )

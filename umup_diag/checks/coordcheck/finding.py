@@ -1,28 +1,30 @@
 """What the coord check finds of one tensor."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import isinf
 
 from umup_diag.checks.result import Finding
 from umup_diag.checks.verdict import Verdict
 from umup_diag.report.style import signed
+from umup_diag.settings.axes import WIDTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlopeFinding(Finding):
-    """A judged slope over width.
+    """A judged slope over one axis.
 
     Attributes:
         step: updates done before it was measured.
         role: of the tensor; ``softmax`` for attention logits, ``other`` for what does not grow.
         order: place in the forward pass.
-        slope: of log2 of what was measured against log2 width, one for all seeds.
+        slope: of log2 of what was measured against log2 size, one for all seeds.
         interval: its 95 % interval.
         expected: the slope that is right; the upper end, where it is a range.
         band: a slope that is this far from what is right is as near to a fault.
         accepted: what is right, widened by the band; an end may be infinite.
-        points: (width, value), the geometric mean over seeds.
+        points: (size, value), the geometric mean over seeds.
+        axis: that the sizes are of.
     """
 
     step: int
@@ -34,11 +36,12 @@ class SlopeFinding(Finding):
     band: float
     accepted: tuple[float, float]
     points: tuple[tuple[int, float], ...]
+    axis: str = WIDTH
 
     @property
     def place(self) -> tuple[str, ...]:
-        """The moment."""
-        return (self.when,)
+        """The moment, and the axis where it is not width."""
+        return (self.when,) if self.axis == WIDTH else (self.when, f"over {self.axis}")
 
     @property
     def when(self) -> str:
@@ -57,7 +60,7 @@ class SlopeFinding(Finding):
     def measured(self) -> str:
         """Slope, its interval, and what was expected."""
         low, high = map(signed, self.interval)
-        return f"width slope {signed(self.slope)} ({low}…{high}), expected {self.wanted}"
+        return f"{self.axis} slope {signed(self.slope)} ({low}…{high}), expected {self.wanted}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class NonFiniteFinding(Finding):
 
     Attributes:
         width: of the run.
+        sizes: of the run along the other axes.
         seed: of the run.
         step: updates done.
         loss: its value.
@@ -75,6 +79,7 @@ class NonFiniteFinding(Finding):
     seed: int
     step: int
     loss: float
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def first_offender(findings: Iterable[SlopeFinding]) -> SlopeFinding | None:

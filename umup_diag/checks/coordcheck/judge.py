@@ -13,6 +13,7 @@ from umup_diag.checks.coordcheck.decision import EDGE, Decision
 from umup_diag.checks.coordcheck.diagnosis import Diagnosis, Explanation
 from umup_diag.checks.coordcheck.epsilon import epsilon_notes
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
+from umup_diag.checks.coordcheck.line import is_in_stack, is_total
 from umup_diag.checks.coordcheck.measuring import Measured
 from umup_diag.checks.coordcheck.question import Question
 from umup_diag.checks.coordcheck.reading import Reading
@@ -22,7 +23,9 @@ from umup_diag.checks.fix import Advice, Fix
 from umup_diag.checks.result import Finding, Note, NoteKind, Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.recording import Recording
+from umup_diag.recording.frame import describe_point
 from umup_diag.scaling.kinds import Kind
+from umup_diag.settings.axes import WIDTH
 
 #: Share of the findings that may be too noisy to decide, near to what is right, in a model that
 #: passes: a rare expert or a scalar does not speak against the rest.
@@ -39,7 +42,7 @@ def judge(recording: Recording, settings: CoordcheckSettings) -> Result:
         settings: as `umup_diag.checks.coordcheck.measure.complete` leaves them.
 
     Raises:
-        InputError: if the models differ in more than width, or do not change with it.
+        InputError: if the models differ in more than an axis, or do not change with it.
     """
     plain, fixed = verification.split(recording)
     result = _judge(plain, settings)
@@ -55,7 +58,7 @@ def _judge(recording: Recording, settings: CoordcheckSettings) -> Result:
         text = "Slopes are not judged: a loss is not finite."
         notes = [Note(kind=NoteKind.NOT_JUDGED, text=text)]
     else:
-        findings, notes = _judge_slopes(recording, settings)
+        findings, notes = _judge_axes(recording, settings)
     return Result(
         command=COORDCHECK.name,
         settings=settings.encode(),
@@ -65,10 +68,30 @@ def _judge(recording: Recording, settings: CoordcheckSettings) -> Result:
     )
 
 
-def _judge_slopes(
+def _judge_axes(
     recording: Recording, settings: CoordcheckSettings
 ) -> tuple[Sequence[Finding], list[Note]]:
-    reading = Reading.of(recording, settings)
+    findings: list[SlopeFinding] = []
+    notes: list[Note] = []
+    foretold: list[Note] = []
+    open_: list[Decision] = []
+    for axis in settings.axes:
+        along, said, undecided, later = _judge_slopes(recording, settings, axis)
+        findings, notes, open_ = findings + along, notes + said, open_ + undecided
+        foretold += later
+    findings.sort(key=lambda each: (each.verdict.severity, each.fix is None, each.order))
+    if open_:
+        notes += _how_to_settle(open_, settings, recording)
+    if filled_in := recording.environment.get(FILLED_IN):
+        notes.append(Note(kind=NoteKind.REMARK, text=f"The model: {filled_in}"))
+    return findings, notes + foretold + _cautions(settings)
+
+
+def _judge_slopes(
+    recording: Recording, settings: CoordcheckSettings, axis: str
+) -> tuple[list[SlopeFinding], list[Note], list[Decision], list[Note]]:
+    """Findings along an axis, what was not judged, what seeds may settle, and what ε does."""
+    reading = Reading.of(recording, settings, axis)
     measured, decisions, diagnosis = reading.measured, reading.decisions, reading.diagnosis
     judged = [
         question
@@ -84,21 +107,22 @@ def _judge_slopes(
         for each in judged
         if each.key not in left_out
     ]
-    findings.sort(key=lambda each: (each.verdict.severity, each.fix is None, each.order))
-    notes = _not_judged(measured, unsettled)
-    if not diagnosis.roots:
-        open_ = [decisions[each.key] for each in judged if each.key not in left_out]
-        notes += _how_to_settle(open_, settings, recording)
-    if filled_in := recording.environment.get(FILLED_IN):
-        notes.append(Note(kind=NoteKind.REMARK, text=f"The model: {filled_in}"))
-    return findings, notes + epsilon_notes(reading.evidence) + _cautions(settings)
+    open_ = [decisions[each.key] for each in judged if each.key not in left_out]
+    return (
+        findings,
+        _not_judged(measured, unsettled) + _held_to(measured, settings),
+        [] if diagnosis.roots else open_,
+        epsilon_notes(reading.evidence),
+    )
 
 
 def _finding(
     question: Question, decision: Decision, measured: Measured, diagnosis: Diagnosis
 ) -> SlopeFinding:
     facts = measured.facts.get(question.tensor)
-    role = facts.role if facts and facts.role else "other"
+    role: str = facts.role if facts and facts.role else "other"
+    if is_in_stack(question.tensor):
+        role = "stack" if is_total(question.tensor) else "block"
     low, high = question.accepted.low, question.accepted.high
     why = _why(question, decision, diagnosis)
     return SlopeFinding(
@@ -117,6 +141,7 @@ def _finding(
         follows=why.follows if why else None,
         fix=why.fix if why else None,
         points=question.found.points,
+        axis=measured.axis,
     )
 
 
@@ -157,7 +182,9 @@ def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
                 tensor, kind = first.tensor, first.kind
                 where = f"first seen in the {kind} of {tensor}, after {frame.step} updates"
                 break
-        width, seed = int(last.point["width"]), int(last.point["seed"])
+        sizes = {name: int(size) for name, size in last.point.items()}
+        width, seed = sizes.pop(WIDTH), sizes.pop("seed")
+        at = describe_point({WIDTH: width, **sizes, "seed": seed}, equals=" ")
         advice = "lower --lr" if step else "look at the init: no update was done yet"
         findings.append(
             NonFiniteFinding(
@@ -165,11 +192,11 @@ def _non_finite(recording: Recording) -> list[NonFiniteFinding]:
                 kind=kind,
                 verdict=Verdict.FAIL,
                 width=width,
+                sizes=sizes,
                 seed=seed,
                 step=step,
                 loss=loss,
-                cause=f"the loss is {loss} after {step} updates at width {width}, seed {seed}; "
-                f"{where}",
+                cause=f"the loss is {loss} after {step} updates at {at}; {where}",
                 fix=Fix(tensor=tensor, steps=(Advice(text=advice),)),
             )
         )
@@ -191,6 +218,17 @@ def _not_judged(measured: Measured, unsettled: Sequence[Question]) -> list[Note]
     ]
 
 
+def _held_to(measured: Measured, settings: CoordcheckSettings) -> list[Note]:
+    """Whose rule blocks are held to, where the target has none."""
+    if measured.held_to == settings.target:
+        return []
+    text = (
+        f"{settings.target} says nothing of {measured.axis}: blocks are held to "
+        f"{measured.held_to}, whose learning rates are nearest."
+    )
+    return [Note(kind=NoteKind.REMARK, text=text)]
+
+
 def _how_to_settle(
     decisions: Sequence[Decision], settings: CoordcheckSettings, recording: Recording
 ) -> list[Note]:
@@ -206,7 +244,7 @@ def _how_to_settle(
 
 def _cautions(settings: CoordcheckSettings) -> list[Note]:
     tokens = settings.batch_size * settings.seq_len
-    narrowest = min(settings.widths)
+    narrowest = min(place[WIDTH] for place in settings.places)
     if 2 * tokens <= narrowest:
         return []
     text = (

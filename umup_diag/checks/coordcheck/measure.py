@@ -1,7 +1,7 @@
-"""Short training runs at every width and seed, into a recording that can be taken up again."""
+"""Short training runs at every size and seed, into a recording that can be taken up again."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf, isfinite
@@ -24,6 +24,7 @@ from umup_diag.measure.workplace import Progress, Workplace, silent
 from umup_diag.recording import Frame, Recording
 from umup_diag.scaling import schemes
 from umup_diag.scaling.kinds import Kind
+from umup_diag.settings.axes import WIDTH
 
 UNFINISHED = "recording.unfinished.jsonl"
 LARGEST_RISE = 1000  #: of the loss; a planted fault at a small rate raises it a few times at most
@@ -44,13 +45,15 @@ def resolve(settings: CoordcheckSettings) -> CoordcheckSettings:
 
 def complete(settings: CoordcheckSettings, subject: Subject) -> CoordcheckSettings:
     """The same for a subject at hand: `settings.model` is but its name."""
+    if settings.verify_fix and list(settings.axes) != [WIDTH]:
+        raise InputError("--verify-fix knows width alone; leave out the other axes.")
     optimizer, lr = subject.choose_optimizer(settings.optimizer, settings.lr, settings.weight_decay)
     target = schemes.get(settings.target or subject.target).name
-    return replace(settings, optimizer=optimizer, lr=lr, target=target)
+    return replace(settings, optimizer=optimizer, lr=lr, target=target, **settings.filled_in)
 
 
 def measure(settings: CoordcheckSettings, workplace: Workplace) -> Recording:
-    """Train at every width and seed, in a new recording or to the end of an unfinished one.
+    """Train at every place and seed, in a new recording or to the end of an unfinished one.
 
     A new recording takes the place of a finished one; an unfinished one is kept beside it.
 
@@ -103,7 +106,7 @@ def sweep(
         settings: as `complete` leaves them.
         recording: gets the frames of each run, appended together.
         device: to train on.
-        progress: called for each width with the number of its runs done.
+        progress: called for each place with the number of its runs done.
         kinds: of tensors whose moments to record besides; the judge reads none of them.
 
     Raises:
@@ -124,7 +127,7 @@ def sweep(
     if settings.verify_fix:
         changes = verification.changes(verification.split(recording)[0], settings)
         if changes:
-            fixed = rescaled(subject, changes, base_width=min(settings.widths))
+            fixed = rescaled(subject, changes, base_width=settings.axes[WIDTH][0])
             _runs(partial(run, fixed), settings, recording, progress, is_fixed=True)
 
 
@@ -138,36 +141,40 @@ def _runs(
 ) -> None:
     """Of the model as it is, or of that with the fixes."""
     suffix = ", fixed" if is_fixed else ""
-    labels = {width: f"width {width:>5}{suffix}" for width in settings.widths}
     for seeds in settings.looks:
         recorded = verification.split(recording)[is_fixed].runs()
-        points = settings.points(seeds)
-        total = Counter(width for width, _ in points)
-        done = Counter(width for width, seed in points if _key(width, seed) in recorded)
-        for width, label in labels.items():
-            progress(label, done[width], total[width])
-        for width, seed in points:
-            frames = recorded.get(_key(width, seed))
+        planned = settings.runs(seeds)
+        labels = {_key(place): f"{_words(place, settings)}{suffix}" for place, _ in planned}
+        total = Counter(_key(place) for place, _ in planned)
+        done = Counter(_key(place) for place, seed in planned if _key(place, seed) in recorded)
+        for key, label in labels.items():
+            progress(label, done[key], total[key])
+        for place, seed in planned:
+            frames = recorded.get(_key(place, seed))
             if frames is None:
                 stream = run_seed(settings.seed, seed)
-                frames = [
-                    frame.in_moments() for frame in run(width=width, seed=seed, stream=stream)
-                ]
-                if width == min(settings.widths):  # wider ones may show just what is wrong
+                frames = [frame.in_moments() for frame in run(seed=seed, stream=stream, **place)]
+                if place == settings.places[0]:  # larger ones may show just what is wrong
                     _require_small_changes(frames, settings)
                 if is_fixed:
                     frames = [verification.marked(frame) for frame in frames]
                 recording.append(*frames)
-                done[width] += 1
-                progress(labels[width], done[width], total[width])
+                key = _key(place)
+                done[key] += 1
+                progress(labels[key], done[key], total[key])
             if not isfinite(frames[-1].losses[-1]):
                 return
         if _is_settled(verification.split(recording)[is_fixed], settings, seeds):
             return
 
 
-def _key(width: int, seed: int) -> tuple[tuple[str, float], ...]:
-    return ("width", width), ("seed", seed)
+def _key(place: Mapping[str, int], seed: int | None = None) -> tuple[tuple[str, float], ...]:
+    return *place.items(), *([] if seed is None else [("seed", seed)])
+
+
+def _words(place: Mapping[str, int], settings: CoordcheckSettings) -> str:
+    """Where a model is built, on the axes that are varied."""
+    return ", ".join(f"{name} {place[name]:>5}" for name in settings.axes)
 
 
 def _is_settled(runs: Recording, settings: CoordcheckSettings, seeds: int) -> bool:
@@ -243,6 +250,6 @@ def _is_through(runs: Recording, settings: CoordcheckSettings) -> bool:
         return True
     done = len(runs.runs())
     return any(
-        len(settings.points(seeds)) == done and _is_settled(runs, settings, seeds)
+        len(settings.runs(seeds)) == done and _is_settled(runs, settings, seeds)
         for seeds in settings.looks
     )

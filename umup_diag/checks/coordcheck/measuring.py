@@ -1,27 +1,23 @@
-"""What is judged of each tensor, and against what: loss change, gains, logits, rates."""
+"""What is judged of each tensor, and against what: loss change, gains, logits, rates.
 
+What is measured is the same along every axis; what is right is not, and stands in
+`umup_diag.checks.coordcheck.over_width` and `umup_diag.checks.coordcheck.over_axis`.
+"""
+
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 
-from umup_diag.checks.coordcheck.decision import (
-    AT_MOST_FLAT,
-    EDGE,
-    FLAT,
-    SMALLEST_FAULT,
-    Accepted,
-)
+from umup_diag.checks.coordcheck.decision import EDGE, FLAT, Accepted
 from umup_diag.checks.coordcheck.evidence import Evidence, Facts, is_whole
 from umup_diag.checks.coordcheck.question import Question
-from umup_diag.checks.coordcheck.spectral import norm_questions
 from umup_diag.checks.coordcheck.trend import MOST_SEEDS, Trend, Values, pooled, trend
 from umup_diag.report.names import starred
 from umup_diag.scaling.kinds import Kind
-from umup_diag.scaling.predictions import ALIGNED, INDEPENDENT, WidthTheory
-from umup_diag.scaling.roles import Role
-from umup_diag.scaling.schemes import Exponents, Scheme, UpdateRule
+from umup_diag.scaling.schemes import Scheme, UpdateRule
 
 #: A loss change so much smaller than the model's median is rounding: a key's bias has no gradient.
 NEGLIGIBLE = 2.0**-20
@@ -29,8 +25,6 @@ NEGLIGIBLE = 2.0**-20
 ACROSS = 0.01
 #: What is pooled over layers. A gain is not: it is exact as it is, and each layer's own.
 _POOLED = (Kind.LOSS_CHANGE, Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
-#: What a sum over the elements of a tensor adds to a slope.
-_GROWTH = {Role.INPUT: 1.0, Role.HIDDEN: 2.0, Role.OUTPUT: 1.0, Role.VECTOR: 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +36,46 @@ class Measured:
         gradients: tensor → slope of its gradient's RMS before its first update.
         silent: tensors that no update gives a gradient to speak of.
         facts: of each tensor.
+        axis: that slopes are over.
+        held_to: name of the scheme whose slopes are right.
     """
 
     questions: dict[tuple[str, Kind], Question]
     gradients: dict[str, float]
     silent: list[str]
     facts: dict[str, Facts]
+    axis: str
+    held_to: str
 
 
-class Measuring:
-    """Turns evidence into questions under a scheme."""
+class Measuring(ABC):
+    """Turns evidence into questions under a scheme.
+
+    Attributes:
+        evidence: along one axis.
+        scheme: that the model is held to.
+        true_gradient: whether the gradients are those of the loss.
+    """
 
     def __init__(self, evidence: Evidence, scheme: Scheme, *, true_gradient: bool) -> None:
-        self.evidence = evidence
-        self.scheme = _plain(scheme) if true_gradient else scheme
-        self.true_gradient = true_gradient
+        self.evidence, self.scheme, self.true_gradient = evidence, scheme, true_gradient
         self._medians = self._median_fall()
+
+    @abstractmethod
+    def of_tensor(self, facts: Facts, step: int) -> Iterator[Question]:
+        """What to ask of a tensor's first update with a gradient."""
+
+    @abstractmethod
+    def of_layer(self, facts: Facts) -> Iterator[Question]:
+        """What to ask of a layer at init."""
+
+    def of_norms(self, facts: Facts) -> Iterator[Question]:  # noqa: ARG002
+        """What to ask of a matrix's operator norms; nothing where there is no theory of them."""
+        return iter(())
+
+    @abstractmethod
+    def logits_accepted(self, name: str, kind: Kind) -> Accepted | None:
+        """What is right of a module's attention logits; None where nobody knows."""
 
     def all(self) -> Measured:
         """Every question, in forward order."""
@@ -68,9 +86,9 @@ class Measuring:
                 if self.evidence.steps(facts.tensor, Kind.LOSS_CHANGE):
                     silent.append(facts.tensor)
             else:
-                questions += list(self._tensor(facts, step))
-            questions += list(self._layer(facts))
-            questions += list(self._norms(facts))
+                questions += list(self.of_tensor(facts, step))
+            questions += list(self.of_layer(facts))
+            questions += list(self.of_norms(facts))
         questions += list(self._logits())
         questions = list(self._with_siblings(list(self._up_to_size(questions))))
         found = {question.key: question for question in questions}
@@ -84,6 +102,8 @@ class Measuring:
             gradients=gradients,
             silent=silent,
             facts=dict(self.evidence.facts),
+            axis=self.evidence.axis,
+            held_to=self.scheme.name,
         )
 
     def _up_to_size(self, questions: Sequence[Question]) -> Iterator[Question]:
@@ -135,7 +155,7 @@ class Measuring:
             is_norm = each.kind is Kind.UPDATE_NORM and is_descent
             yield replace(
                 each,
-                siblings=pooled(alike) if len(alike) > 1 else None,
+                siblings=self._pooled(alike) if len(alike) > 1 else None,
                 rate_is_right=(is_change or is_norm) and each.tensor in rated,
                 speaks_for_few=is_norm or (is_change and facts is not None and facts.role is None),
             )
@@ -154,150 +174,37 @@ class Measuring:
         steps = self.evidence.steps(tensor, Kind.GRADIENT_RMS)
         return self.evidence.trend(tensor, Kind.GRADIENT_RMS, steps[0]) if steps else None
 
-    def theory(self, facts: Facts) -> WidthTheory:
-        """Predictions for a tensor."""
-        return WidthTheory(scheme=self.scheme, update_rule=facts.update_rule)
-
-    def _tensor(self, facts: Facts, step: int) -> Iterator[Question]:
-        """Loss change, and the rate at which it is updated."""
-        evidence, tensor = self.evidence, facts.tensor
-        theory = self.theory(facts)
-        values = self._above_rounding(evidence.values[tensor, Kind.LOSS_CHANGE, step], step)
-        found = trend(values)
-        assert found is not None
-        expected = 0.0
-        if facts.role is not None:
-            gradient = theory.predict(Kind.WEIGHT_GRAD, facts.role)
-            update = theory.predict(Kind.UPDATE, facts.role)
-            assert gradient is not None
-            assert update is not None
-            expected = gradient.slope + update.slope + _GROWTH[facts.role]
-        # Under descent the gradient counts twice, in the loss change and in the update.
-        twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
-        low = expected - INDEPENDENT * twice * self._unaligned(facts)
-        low += twice * self._multiplied_after(tensor)
-        accepted = Accepted(low=low, high=expected)
-        ask = Question(
-            tensor=tensor,
-            kind=Kind.LOSS_CHANGE,
-            step=step,
-            order=facts.order,
-            found=found,
-            accepted=accepted,
-        )
-        rate = self._rate(facts, step, theory)
-        descends = facts.update_rule is UpdateRule.SGD
-        passed = evidence.trend(tensor, Kind.GRADIENT_PASSED, step) if descends else None
-        is_clipped = passed is not None and abs(passed.slope) >= EDGE
-        if rate is not None and descends and abs(rate[1].deviation(rate[0].slope)) < EDGE:
-            # Its rate is known exactly, and right: what may be wrong is the gradient, squared,
-            # unless the optimizer got another gradient than the loss's.
-            ask = ask if is_clipped else replace(ask, fault=2 * SMALLEST_FAULT)
-        yield ask
-        if rate is not None:
-            yield replace(
-                ask,
-                kind=rate[2],
-                found=rate[0],
-                accepted=rate[1],
-                is_decisive=accepted.high - accepted.low > EDGE or self._agree(ask, rate),
-                fault=SMALLEST_FAULT,
-            )
-        ask = replace(ask, fault=SMALLEST_FAULT)
-        if passed:
+    def explaining(self, ask: Question, facts: Facts) -> Iterator[Question]:
+        """What of an update only explains: what clipping passed on, and what ε left."""
+        evidence, tensor, step = self.evidence, facts.tensor, ask.step
+        if passed := self.passed(facts, step):
             yield replace(
                 ask, kind=Kind.GRADIENT_PASSED, found=passed, accepted=FLAT, is_decisive=False
             )
         share = evidence.values.get((tensor, Kind.EPS_SHARE, step))
         if share and facts.update_rule is UpdateRule.ADAM:
             left = {s: {w: 1.0 - x for w, x in each.items()} for s, each in share.items()}
-            if kept := trend(left):
+            if kept := self.fit(left):
                 yield replace(
                     ask, kind=Kind.EPS_SHARE, found=kept, accepted=FLAT, is_decisive=False
                 )
-        decay = evidence.trend(tensor, Kind.WEIGHT_DECAY, step)
-        if decay and self.scheme.independent_weight_decay:
-            accepted = Accepted(low=-SMALLEST_FAULT, high=0.0)
-            yield replace(ask, kind=Kind.WEIGHT_DECAY, found=decay, accepted=accepted)
 
-    def _unaligned(self, facts: Facts) -> float:
-        """By how many powers of √width a first gradient is smaller, as it is not aligned at init.
-
-        It sums over the width what is not aligned: of what feeds a softmax over growing heads, of a
-        tensor that does not grow but serves every channel, and of one that acts through a few
-        values alone, as a router does.
-        """
-        grows = 1.0 if facts.role is None else self._softmax_growth(facts.tensor)
-        return max(grows, self.evidence.narrowing(facts.tensor))
-
-    def _norms(self, facts: Facts) -> Iterator[Question]:
-        """Operator norms, if they were measured."""
+    def passed(self, facts: Facts, step: int) -> Trend | None:
+        """The share of a gradient that reached an optimizer that goes with it."""
         descends = facts.update_rule is UpdateRule.SGD
-        return norm_questions(
-            self.evidence,
-            facts,
-            self.theory(facts),
-            self.multiplier(facts.tensor),
-            slack=INDEPENDENT * self._unaligned(facts) if descends else 0.0,
-        )
+        return self.evidence.trend(facts.tensor, Kind.GRADIENT_PASSED, step) if descends else None
 
-    def _rate(
-        self, facts: Facts, step: int, theory: WidthTheory
-    ) -> tuple[Trend, Accepted, Kind] | None:
-        """The update by itself, whatever the gradient's size: how fast its layer moves."""
-        tensor, role = facts.tensor, facts.role
-        rate = self.evidence.trend(tensor, Kind.RATE, step)
-        row = self.scheme.rows[role] if role else Exponents()
-        if facts.update_rule is UpdateRule.SGD:
-            if rate is None:
-                return None
-            expected = row.lr(UpdateRule.SGD) + row.multiplier + row.backward_weight
-            matrix = role is not Role.VECTOR
-            factor = self.multiplier(tensor) if matrix else self.outer(tensor)
-            if factor:
-                rate = rate + factor + (factor if self.true_gradient else _NONE)
-            elif matrix and role and self.evidence.steps(tensor, Kind.GAIN):
-                return None
-            # A bias that a constant meets as well may make up for it, or not.
-            high = expected - 2.0 * self._multiplied_after(tensor)
-            return rate, Accepted(low=expected, high=high), Kind.RATE
-        gain = self.evidence.trend(tensor, Kind.UPDATE_GAIN, step)
-        if gain is not None and role is not None:
-            gain = gain + self.outer(tensor)
-            aligned = 0.0 if role is Role.INPUT else ALIGNED
-            update = theory.predict(Kind.UPDATE, role)
-            assert update is not None
-            expected = row.multiplier + update.slope + aligned
-            return gain, Accepted(low=expected, high=expected), Kind.UPDATE_GAIN
-        if facts.is_sign and rate is not None:
-            expected = row.lr(UpdateRule.ADAM) + row.multiplier
-            high = expected - self._multiplied_after(tensor)
-            return rate + self.outer(tensor), Accepted(low=expected, high=high), Kind.RATE
-        return None
+    def change(self, tensor: str, step: int) -> Trend | None:
+        """Of a tensor's loss change, but for what is rounding."""
+        values = self.evidence.values[tensor, Kind.LOSS_CHANGE, step]
+        return self.fit(self._above_rounding(values, step))
 
-    def _layer(self, facts: Facts) -> Iterator[Question]:
-        """The gain at init, constants around the layer included."""
-        inner = self.evidence.trend(facts.tensor, Kind.GAIN, 0)
-        if inner is None or facts.role is None:
-            return
-        outer = self.outer(facts.tensor)
-        whole_gain = inner + outer
-        row = self.scheme.rows[facts.role]
-        adds_up = facts.role not in (Role.INPUT, Role.VECTOR)
-        expected = row.multiplier + row.init + (INDEPENDENT if adds_up else 0.0)
-        ask = Question(
-            tensor=facts.tensor,
-            kind=Kind.GAIN,
-            step=0,
-            order=facts.order,
-            found=whole_gain,
-            accepted=Accepted(low=expected, high=expected),
-            is_decisive=facts.role is not Role.OUTPUT,
-        )
-        # Attention may divide its queries right after their layer: small there, and right.
-        if whole_gain.slope < expected - EDGE and abs(inner.slope - expected) < EDGE:
-            ask = replace(ask, is_decisive=False)
-        yield ask
+    def fit(self, values: Values) -> Trend | None:
+        """A slope over the sizes that count."""
+        return trend(values, without=self.evidence.settling)
+
+    def _pooled(self, series: Sequence[Values]) -> Trend | None:
+        return pooled(series, without=self.evidence.settling)
 
     def _logits(self) -> Iterator[Question]:
         for name, kind, step in sorted(self.evidence.values):
@@ -306,39 +213,26 @@ class Measuring:
             found = self.evidence.trend(name, kind, step)
             if found is None or not is_whole(self.evidence.values[name, kind, step]):
                 continue
-            accepted = AT_MOST_FLAT
-            if kind is Kind.ATTENTION_LOGITS:
-                # With heads that grow, unaligned queries and keys give what the scheme's power of
-                # d_head leaves of √d_head. More is right only if the change does not grow either.
-                growth = self.evidence.head_growth.get(name, 1.0)
-                low = min((self.scheme.head_dim + INDEPENDENT) * growth, 0.0)
-                accepted = Accepted(low=low, high=low if self._logits_grow(name) else 0.0)
-            yield Question(
-                tensor=name,
-                kind=kind,
-                step=step,
-                order=self.evidence.order.get(name, 0),
-                found=found,
-                accepted=accepted,
-            )
-
-    def _logits_grow(self, name: str) -> bool:
-        """Whether the change of a module's logits leans to growth."""
-        steps = self.evidence.steps(name, Kind.ATTENTION_LOGITS_CHANGE)
-        found = (
-            self.evidence.trend(name, Kind.ATTENTION_LOGITS_CHANGE, steps[-1]) if steps else None
-        )
-        return found is not None and found.slope > EDGE
+            accepted = self.logits_accepted(name, kind)
+            if accepted is not None:
+                yield Question(
+                    tensor=name,
+                    kind=kind,
+                    step=step,
+                    order=self.evidence.order.get(name, 0),
+                    found=found,
+                    accepted=accepted,
+                )
 
     def outer(self, tensor: str) -> Trend:
         """The constants before and after a layer."""
-        found = _NONE
+        found = NO_TREND
         for kind in (Kind.INPUT_MULTIPLIER, Kind.OUTPUT_MULTIPLIER, Kind.NEXT_MULTIPLIER):
             values = self.evidence.values.get((tensor, kind, 0))
             if kind is not Kind.OUTPUT_MULTIPLIER and values:
                 is_norms = any(values == each for each in self._of_norms.values())
                 values = values if is_norms == (kind is Kind.NEXT_MULTIPLIER) else None
-            part = trend(_absolute(values)) if values else None
+            part = self.fit(absolute(values)) if values else None
             found = found + part if part else found
         return found
 
@@ -357,29 +251,27 @@ class Measuring:
                     found[tensor] = self.evidence.values[tensor, kind, step]
         return found
 
+    def constant(self, tensor: str, *kinds: Kind) -> Trend:
+        """The product of several constants of a layer; one that was not found is 1."""
+        found = NO_TREND
+        for kind in kinds:
+            values = self.evidence.values.get((tensor, kind, 0))
+            part = self.fit(absolute(values)) if values else None
+            found = found + part if part else found
+        return found
+
+    def inside(self, tensor: str) -> Trend | None:
+        """The constant inside a layer; None where it could not be read off."""
+        values = self.evidence.values.get((tensor, Kind.MULTIPLIER, 0))
+        return self.fit(absolute(values)) if values else None
+
     def multiplier(self, tensor: str) -> Trend | None:
         """All constants of a layer: inside and around it; None where they could not be read off."""
-        values = self.evidence.values.get((tensor, Kind.MULTIPLIER, 0))
-        inside = trend(_absolute(values)) if values else None
+        inside = self.inside(tensor)
         return None if inside is None else inside + self.outer(tensor)
 
-    def _softmax_growth(self, tensor: str) -> float:
-        for layer, growth in self.evidence.softmax_feeders.items():
-            if tensor == layer or tensor.startswith(layer + "."):
-                return growth
-        return 0.0
-
-    def _multiplied_after(self, tensor: str) -> float:
-        """Power of the constant after a bias's layer, if it shrinks: it meets the bias as well.
-
-        ``(W·x + b) * m`` and ``W·(x * m) + b`` are one model but for how fast b learns.
-        """
-        layer, _, name = tensor.rpartition(".")
-        after = self.evidence.trend(layer, Kind.OUTPUT_MULTIPLIER, 0)
-        return min(after.slope, 0.0) if name == "bias" and after else 0.0
-
     @staticmethod
-    def _agree(change: Question, rate: tuple[Trend, Accepted, Kind]) -> bool:
+    def agree(change: Question, rate: tuple[Trend, Accepted, Kind]) -> bool:
         """Whether a loss change leans where the rate says that it should."""
         own = change.accepted.deviation(change.found.slope)
         told = rate[1].deviation(rate[0].slope)
@@ -407,16 +299,14 @@ class Measuring:
         }
 
 
-_NONE = Trend(slope=0.0, error=0.0, freedom=1000, seeds=MOST_SEEDS)  #: of a constant of 1
+NO_TREND = Trend(slope=0.0, error=0.0, freedom=1000, seeds=MOST_SEEDS)  #: of a constant of 1
 
 
-def _absolute(values: Values) -> Values:
+def exactly(slope: float) -> Accepted:
+    """One slope is right."""
+    return Accepted(low=slope, high=slope)
+
+
+def absolute(values: Values) -> Values:
+    """Without signs."""
     return {s: {w: abs(x) for w, x in each.items()} for s, each in values.items()}
-
-
-def _plain(scheme: Scheme) -> Scheme:
-    """A scheme whose gradients are autograd's own."""
-    rows = {
-        role: replace(row, grad_input=None, grad_weight=None) for role, row in scheme.rows.items()
-    }
-    return replace(scheme, rows=rows)

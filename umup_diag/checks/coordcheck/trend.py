@@ -1,11 +1,11 @@
-"""How a quantity goes with width: one slope for all seeds, its interval from the residuals.
+"""How a quantity goes with size: one slope for all seeds, its interval from the residuals.
 
-Every seed has its own level and all share one slope, so that each (seed, width) is a measurement of
-its own: with 5 seeds and 3 widths, 9 degrees of freedom stand behind the interval and not 4.
+Every seed has its own level and all share one slope, so that each (seed, size) is a measurement of
+its own: with 5 seeds and 3 sizes, 9 degrees of freedom stand behind the interval and not 4.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log2, sqrt
 
@@ -13,21 +13,21 @@ import numpy as np
 
 from umup_diag.checks.interval import CONFIDENCE, quantile
 
-Values = Mapping[int, Mapping[int, float]]  #: seed → width → value
+Values = Mapping[int, Mapping[int, float]]  #: seed → size along an axis → value
 DOUBT = 1 - CONFIDENCE  #: probability that an interval misses, if nothing else is asked
 MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """A slope of log2 value against log2 width.
+    """A slope of log2 value against log2 size.
 
     Attributes:
         slope: by least squares, with a level for each seed.
         error: its standard error.
         freedom: degrees of freedom behind the error.
-        seeds: how many have two widths or more.
-        points: (width, geometric mean over seeds).
+        seeds: how many have two sizes or more.
+        points: (size, geometric mean over seeds).
     """
 
     slope: float
@@ -79,9 +79,17 @@ def usable(values: Values) -> dict[int, dict[int, float]]:
     return {seed: widths for seed, widths in kept.items() if len(widths) > 1}
 
 
-def trend(values: Values) -> Trend | None:
-    """Fit log2 of positive values; None without two widths that share a seed."""
-    kept = usable(values)
+def trend(values: Values, *, without: Collection[int] = ()) -> Trend | None:
+    """Fit log2 of positive values; None without two sizes that share a seed.
+
+    Args:
+        values: of each seed at each size.
+        without: sizes that the fit leaves out; they are among the points all the same.
+    """
+    every = usable(values)
+    kept = usable(
+        {s: {w: x for w, x in each.items() if w not in without} for s, each in every.items()}
+    )
     if not kept:
         return None
     xs, ys = [], []
@@ -100,11 +108,11 @@ def trend(values: Values) -> Trend | None:
         error=error,
         freedom=freedom,
         seeds=len(kept),
-        points=_means(kept),
+        points=_means(every),
     )
 
 
-def pooled(series: Sequence[Values]) -> Trend | None:
+def pooled(series: Sequence[Values], *, without: Collection[int] = ()) -> Trend | None:
     """The trend of the geometric mean of several series, over those that each point has."""
     logs: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for values in series:
@@ -112,7 +120,8 @@ def pooled(series: Sequence[Values]) -> Trend | None:
             for width, value in widths.items():
                 logs[seed][width].append(log2(value))
     return trend(
-        {s: {w: 2 ** float(np.mean(x)) for w, x in each.items()} for s, each in logs.items()}
+        {s: {w: 2 ** float(np.mean(x)) for w, x in each.items()} for s, each in logs.items()},
+        without=without,
     )
 
 

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from umup_diag.checks.coordcheck.chart import charts
+from umup_diag.checks.coordcheck.chart import STEM, charts
 from umup_diag.checks.coordcheck.finding import SlopeFinding, first_offender
 from umup_diag.checks.result import Finding, Result
 from umup_diag.checks.verdict import Verdict
@@ -20,6 +21,7 @@ from umup_diag.report.style import OFFENDERS, signed, styled, verdict_line
 from umup_diag.report.table import say_more, shell
 from umup_diag.report.view import Column, View
 from umup_diag.scaling.kinds import kind_order
+from umup_diag.settings.axes import WIDTH
 
 
 def _of_slopes(cell: Callable[[SlopeFinding], str]) -> Column:
@@ -31,6 +33,7 @@ _COLUMNS: Mapping[str, Column] = {
     "tensor": lambda finding: finding.tensor,
     "verdict": lambda finding: finding.verdict,
     "kind": lambda finding: finding.kind,
+    "over": _of_slopes(lambda finding: finding.axis if finding.axis != WIDTH else ""),
     "when": _of_slopes(lambda finding: finding.when),
     "slope": _of_slopes(lambda finding: signed(finding.slope)),
     "95 % interval": _of_slopes(lambda finding: cells.span(finding.interval, signed)),
@@ -49,7 +52,7 @@ def view() -> View:
         answer=answer,
         columns=_COLUMNS,
         charts=charts,
-        stems=("coordcheck",),
+        stems=(STEM, f"{STEM}_*"),
         filters=("kind", "role", "verdict"),
     )
 
@@ -58,12 +61,11 @@ def answer(result: Result) -> Answer:
     """Where it starts, and what to multiply by what."""
     slopes = [finding for finding in result.findings if isinstance(finding, SlopeFinding)]
     settings = result.settings
-    widths = ", ".join(map(str, settings.get("widths", ())))
     optimizer = settings.get("optimizer") or "its own optimizer"
     rate = f" at learning rate {settings['lr']:g}" if settings.get("lr") else ""
     about = (
         f"{settings.get('model')}, held to {settings.get('target')}: trained "
-        f"{settings.get('steps')} updates by {optimizer}{rate} at widths {widths}, "
+        f"{settings.get('steps')} updates by {optimizer}{rate} at {_where(settings)}, "
         f"{settings.get('seeds')} seeds each."
     )
     offender = first_offender(slopes) or next(iter(result.findings), None)
@@ -81,6 +83,16 @@ def answer(result: Result) -> Answer:
     )
 
 
+def _where(settings: Mapping[str, Any]) -> str:
+    """The sizes that models were built at, in words."""
+    sizes = {"widths": settings.get("widths"), "depths": settings.get("depths")}
+    sizes |= settings.get("axis") or {}
+    said = [f"{name} {', '.join(map(str, values))}" for name, values in sizes.items() if values]
+    if settings.get(WIDTH) and not sizes["widths"]:
+        said.insert(0, f"{WIDTH} {settings[WIDTH]}")
+    return " and ".join(said)
+
+
 def table(result: Result, every: bool) -> RenderableType:
     """Offenders first, what passes summed up by kind, what to change, the verdict.
 
@@ -96,8 +108,9 @@ def table(result: Result, every: bool) -> RenderableType:
 
 
 def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
+    several = any(finding.axis != WIDTH for finding in findings)
     table = shell(
-        ("tensor", "kind", "when"),
+        ("tensor", "kind", "over", "when") if several else ("tensor", "kind", "when"),
         ("slope", "expected"),
         caption="A row for several tensors shows the worst of them.",
     )
@@ -106,7 +119,7 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
     for members in rows[: None if every else OFFENDERS]:
         name = members[0].tensor if len(members) == 1 else starred(members[0].tensor)
         count = f" ({len(members)})" if len(members) > 1 else ""
-        table.add_row(escape(name) + count, *_cells(members[0]))
+        table.add_row(escape(name) + count, *_cells(members[0], over=several))
     if not every:
         say_more(table, len(rows))
     summed_up = [] if every else [f for f in findings if f.verdict is Verdict.PASS]
@@ -115,7 +128,7 @@ def _slope_table(findings: Sequence[SlopeFinding], *, every: bool) -> Table:
     for _, group in groupby(sorted(summed_up, key=_group), key=_group):
         passing = list(group)
         closest = min(passing, key=_margin)
-        table.add_row(f"{len(passing)} {closest.role}", *_cells(closest))
+        table.add_row(f"{len(passing)} {closest.role}", *_cells(closest, over=several))
     return table
 
 
@@ -123,20 +136,24 @@ def _alike(
     listed: Sequence[SlopeFinding], findings: Sequence[SlopeFinding]
 ) -> list[list[SlopeFinding]]:
     """Findings that all repeated layers share together, each led by its worst; others alone."""
-    siblings = Counter((starred(finding.tensor), finding.kind) for finding in findings)
-    groups: dict[tuple[str, str, Verdict], list[SlopeFinding]] = {}
+    siblings = Counter(map(_line, findings))
+    groups: dict[tuple[tuple[str, str, str], Verdict], list[SlopeFinding]] = {}
     for finding in listed:
-        key = (starred(finding.tensor), finding.kind, finding.verdict)
-        groups.setdefault(key, []).append(finding)
+        groups.setdefault((_line(finding), finding.verdict), []).append(finding)
     rows: list[list[SlopeFinding]] = []
-    for (layer, kind, _), group in groups.items():
-        is_shared = len(group) == siblings[layer, kind]
+    for (alike, _), group in groups.items():
+        is_shared = len(group) == siblings[alike]
         rows += [sorted(group, key=_margin)] if is_shared else [[each] for each in group]
     return rows
 
 
-def _group(finding: SlopeFinding) -> tuple[int, int, str]:
-    return finding.step, kind_order(finding.kind), finding.role
+def _line(finding: SlopeFinding) -> tuple[str, str, str]:
+    """What the findings of repeated layers have in common."""
+    return starred(finding.tensor), finding.kind, finding.axis
+
+
+def _group(finding: SlopeFinding) -> tuple[str, int, int, str]:
+    return finding.axis, finding.step, kind_order(finding.kind), finding.role
 
 
 def _margin(finding: SlopeFinding) -> float:
@@ -145,10 +162,11 @@ def _margin(finding: SlopeFinding) -> float:
     return min(low - finding.accepted[0], finding.accepted[1] - high)
 
 
-def _cells(finding: SlopeFinding) -> tuple[str | Text, ...]:
+def _cells(finding: SlopeFinding, *, over: bool) -> tuple[str | Text, ...]:
     low, high = finding.interval
     return (
         finding.kind,
+        *([finding.axis] if over else []),
         f"update {finding.step}" if finding.step else "init",
         f"{signed(finding.slope)} ±{(high - low) / 2:.2f}",
         finding.wanted,

@@ -18,7 +18,7 @@ Node = Any  #: of autograd's graph
 _LEAF = "torch::autograd::AccumulateGrad"  #: where a parameter stands
 
 #: What leaves a multiple a multiple, and keeps its RMS or nearly so.
-_TRANSPARENT = (
+TRANSPARENT = (
     "View",
     "UnsafeView",
     "ReshapeAlias",
@@ -54,13 +54,13 @@ def outer_multipliers(
         calls: layer → (input, output) of each call; the last call counts.
         norms: gain of a norm → what the norm gave.
     """
-    consumers = _consumers(loss.grad_fn)
+    followers = consumers(loss.grad_fn)
     ends = {name: list(pairs)[-1] for name, pairs in calls.items()}
     outs = {out.grad_fn: name for name, (_, out) in ends.items() if out.grad_fn is not None}
     before, after = dict.fromkeys(ends, 1.0), dict.fromkeys(ends, 1.0)
     claimed: set[Node] = set(outs)
     for end, name in outs.items():
-        alone, of_branch = _own(end, consumers, outs)
+        alone, of_branch = _own(end, followers, outs)
         claimed |= alone.keys() | of_branch.keys()
         after[name] = prod(alone.values()) * prod(of_branch.values())
     following = {}
@@ -68,14 +68,14 @@ def outer_multipliers(
         if out.grad_fn is not None and out.grad_fn not in outs:
             inside = list(_at_the_end(out.grad_fn))
             claimed |= {node for node, _ in inside}
-            alone, of_branch = _own(out.grad_fn, consumers, outs)
+            alone, of_branch = _own(out.grad_fn, followers, outs)
             after[name] = prod(constant for _, constant in inside) * prod(of_branch.values())
             following[name] = prod(alone.values())
     for name, (given, _) in ends.items():
         node = None if given is None else given.grad_fn
         while node is not None and node not in claimed:
             constant = _constant(node)
-            if constant is None and (not _is(node, _TRANSPARENT) or len(_before(node)) != 1):
+            if constant is None and (not is_one_of(node, TRANSPARENT) or len(_before(node)) != 1):
                 break
             before[name] *= 1.0 if constant is None else constant
             (node,) = _before(node)
@@ -102,7 +102,7 @@ def _at_the_end(end: Node) -> Iterator[tuple[Node, float]]:
     """The constants that a module multiplies what it gives by, last."""
     node = end
     while (constant := _constant(node)) is not None or (
-        _is(node, _TRANSPARENT) and len(_before(node)) == 1
+        is_one_of(node, TRANSPARENT) and len(_before(node)) == 1
     ):
         if constant is not None:
             yield node, constant
@@ -110,15 +110,15 @@ def _at_the_end(end: Node) -> Iterator[tuple[Node, float]]:
 
 
 def _own(
-    end: Node, consumers: Mapping[Node, list[Node]], outs: Mapping[Node, str]
+    end: Node, followers: Mapping[Node, list[Node]], outs: Mapping[Node, str]
 ) -> tuple[dict[Node, float], dict[Node, float]]:
     """The constants that multiply what a layer gives: it alone, and what it is a branch of."""
     node, is_alone = end, True
     alone: dict[Node, float] = {}
     of_branch: dict[Node, float] = {}
     met: dict[Node, float] = {}  # since the last sum; of the branch if another comes
-    while len(consumers[node]) == 1:
-        (node,) = consumers[node]
+    while len(followers[node]) == 1:
+        (node,) = followers[node]
         if node in outs:
             break
         constant, is_sum = _constant(node), _is_sum(node)
@@ -131,12 +131,13 @@ def _own(
             met, is_alone = {}, False
         elif _keeps_factors(node):
             is_alone = False
-        elif not _is(node, _TRANSPARENT):
+        elif not is_one_of(node, TRANSPARENT):
             break
     return {node: each for node, each in alone.items() if node not in of_branch}, of_branch
 
 
-def _consumers(end: Node) -> Mapping[Node, list[Node]]:
+def consumers(end: Node) -> Mapping[Node, list[Node]]:
+    """Node → those that take its outputs, on the way to an end."""
     found: dict[Node, list[Node]] = defaultdict(list)
     seen, ahead = {end}, [end] if end is not None else []
     while ahead:
@@ -154,7 +155,8 @@ def _before(node: Node) -> list[Node]:
     return [before for before, _ in node.next_functions if before is not None]
 
 
-def _is(node: Node, kinds: Collection[str]) -> bool:
+def is_one_of(node: Node, kinds: Collection[str]) -> bool:
+    """Whether it is the backward pass of one of some operations of torch's."""
     return node.name().removesuffix("0").removesuffix("Backward") in kinds
 
 
@@ -163,7 +165,7 @@ def _is_sum(node: Node) -> bool:
 
     What is added may be frozen, and then leaves no node.
     """
-    if not _is(node, ("Add",)):
+    if not is_one_of(node, ("Add",)):
         return False
     biases = sum(each.name() == _LEAF for each in _before(node))
     return bool(len(node.next_functions) - biases > 1)
@@ -172,7 +174,7 @@ def _is_sum(node: Node) -> bool:
 def _keeps_factors(node: Node) -> bool:
     """Whether twice of what is given is twice of what comes out: a rectifier, a vector of gains."""
     of_values = [each for each in _before(node) if each.name() != _LEAF]
-    return len(of_values) == 1 and (_is(node, _HOMOGENEOUS) or _is(node, ("Mul",)))
+    return len(of_values) == 1 and (is_one_of(node, _HOMOGENEOUS) or is_one_of(node, ("Mul",)))
 
 
 def _constant(node: Node) -> float | None:

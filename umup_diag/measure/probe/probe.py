@@ -21,6 +21,7 @@ from umup_diag.measure.probe.operands import Operands
 from umup_diag.measure.probe.operator_call import OperatorCall
 from umup_diag.measure.probe.operator_norm import rms_operator_norm
 from umup_diag.measure.probe.outer_multiplier import first_layers, outer_multipliers
+from umup_diag.measure.probe.residual_sum import Sums, branch_multipliers
 from umup_diag.measure.probe.softmax_inputs import SoftmaxInputs
 from umup_diag.measure.probe.update_meter import Reading, UpdateMeter
 from umup_diag.measure.probe.widest_path import widest_paths
@@ -89,6 +90,7 @@ class Probe:
         self._scaled: dict[str, Tensor] = {}  # what each of them gave, last
         self._logits: dict[str, list[Tensor]] = defaultdict(list)
         self._softmax_nodes: list[Any] = []
+        self._sums: Sums | None = None
         self._initial_logits: dict[str, list[Tensor]] | None = None
         self._own_changes: dict[str, list[Tensor]] = {}
         self._initial_outs: dict[str, list[Tensor]] = {}
@@ -111,6 +113,8 @@ class Probe:
                 hooks.callback(leave.remove)
             hooks.enter_context(SoftmaxInputs(self._see_logits))
             hooks.enter_context(Operands(self._matrices, self._see_operand))
+            if self._initial_logits is None:
+                self._sums = hooks.enter_context(Sums())
             yield
         for name, calls in self._passed_by.items():
             # Used by its layer and again beside it, as a tied readout is: two uses, two names.
@@ -152,6 +156,10 @@ class Probe:
                     self._add(name, kind, constant)
             self._scaled.clear()
             names = {named.parameter: named.name for named in self.tensors}
+            last = {name: uses_of[-1][1] for name, uses_of in pairs.items()}
+            if self._sums is not None:
+                for name, constant in branch_multipliers(loss, last, self._sums).items():
+                    self._add(name, Kind.BRANCH_MULTIPLIER, constant)
             uses = [(call.given, call.out) for calls in self._calls.values() for call in calls]
             for name, elements in widest_paths(loss, uses, names).items():
                 self._add(name, Kind.WIDEST_PATH, elements)
@@ -162,6 +170,7 @@ class Probe:
         for name in sorted(first_layers(self._softmax_nodes, ends)):
             self._add(name, Kind.FEEDS_SOFTMAX, 1.0)
         self._softmax_nodes.clear()
+        self._sums = None
 
     def meter(self) -> UpdateMeter:
         """What measures the update that follows this forward pass."""

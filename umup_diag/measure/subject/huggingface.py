@@ -27,6 +27,7 @@ _HEADS = "num_attention_heads"
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads")
 _HEAD_DIM = ("head_dim", "d_kv")
 _LAYERS = ("num_hidden_layers", "num_decoder_layers")
+_DEPTH = "depth"  #: what an axis calls the number of layers, whatever the configuration does
 _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
@@ -67,15 +68,15 @@ class HuggingFace:
         self._config: Any = source if is_class else type(source)
         self._entries: Mapping[str, Any] = self._base.to_dict()
 
-    def __call__(self, width: int) -> nn.Module:
-        """Build at one width.
+    def __call__(self, width: int, **sizes: int) -> nn.Module:
+        """Build at one width, with other entries of the configuration; ``depth`` is any's layers.
 
         Raises:
             InputError: if heads do not fit into the width, or if it is no language model.
         """
         import transformers
 
-        config = self.config(width)
+        config = self.config(width, **sizes)
         if self._model is not None:
             model: nn.Module = self._model(config)
         elif type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
@@ -92,9 +93,16 @@ class HuggingFace:
             )
         return model
 
-    def config(self, width: int) -> Any:
-        """The configuration at one width."""
+    def config(self, width: int, **sizes: int) -> Any:
+        """The configuration at one width, and with other entries."""
         filled = dict(self._filled(width))
+        if _DEPTH in sizes and not self._has(_DEPTH):
+            depth = sizes.pop(_DEPTH)
+            filled |= {self._name(name): depth for name in _LAYERS if self._has(name)}
+        for name in sizes:
+            if not self._has(name):
+                raise InputError(f"--model {self._path}: {self._config.__name__} has no {name}.")
+        filled |= sizes
         if self._is_class:
             return self._config(**filled)
         return self._config.from_dict({**self._entries, **filled})

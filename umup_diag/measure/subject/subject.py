@@ -38,7 +38,8 @@ class Subject:
 
     Attributes:
         name: the import path it was loaded from.
-        build: ``build(width) -> nn.Module``, freshly initialised.
+        build: ``build(width) -> nn.Module``, freshly initialised; what else a model is scaled by
+            is an argument by name.
         loss: ``loss(model, batch) -> Tensor``, a scalar.
         batches: ``batches(*, batch_size, seq_len, seed)``, an iterable of batches; None for text
             read as bytes.
@@ -91,23 +92,42 @@ class Subject:
                 )
         return cls(name=path, build=source.build, filled_in=source.filled_in, **offered)
 
-    def model(self, width: int) -> nn.Module:
-        """Build at one width.
+    def model(self, width: int, **sizes: int) -> nn.Module:
+        """Build at one width, and at a size along every other axis that is varied.
 
         Raises:
-            InputError: if `build` raises, or returns something that is not a module or that has
-                nothing to train.
+            InputError: if `build` raises, takes no such size, or returns something that is not a
+                module or that has nothing to train.
         """
-        with calling(f"--model {self.name}: build({width})"):
-            model = self.build(width)
+        self._require_axes(sizes)
+        call = ", ".join(["build(" + str(width), *(f"{k}={v}" for k, v in sizes.items())]) + ")"
+        with calling(f"--model {self.name}: {call}"):
+            model = self.build(width, **sizes)
         if not isinstance(model, nn.Module):
             raise InputError(
-                f"--model {self.name}: build({width}) returned {type(model).__name__}, not an "
-                "nn.Module."
+                f"--model {self.name}: {call} returned {type(model).__name__}, not an nn.Module."
             )
         if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise InputError(f"--model {self.name}: build({width}) has no trainable parameter.")
+            raise InputError(f"--model {self.name}: {call} has no trainable parameter.")
         return model
+
+    def _require_axes(self, sizes: Mapping[str, int]) -> None:
+        """Refuse an axis that `build` does not know, before it is called."""
+        if not sizes:
+            return
+        try:
+            takes = signature(self.build).parameters.values()
+        except (TypeError, ValueError):  # written in C
+            return
+        if any(each.kind is each.VAR_KEYWORD for each in takes):
+            return
+        by_name = {each.name for each in takes if each.kind is not each.POSITIONAL_ONLY}
+        for name in sizes:
+            if name not in by_name:
+                raise InputError(
+                    f"--model {self.name}: its build takes no {name}.\n"
+                    f"Let it be build(width, {name}=…), or name what it does take by --axis."
+                )
 
     def batch(self, corpus: Corpus, *, batch_size: int, seq_len: int, seed: int) -> Any:
         """The first batch for a seed.

@@ -9,7 +9,7 @@ from torch import nn
 
 from umup_diag.errors import InputError
 
-Build = Callable[[int], nn.Module]
+Build = Callable[..., nn.Module]  #: of the width, and of other axes by name
 
 #: What people call the width, the first that a signature has.
 NAMES = (
@@ -57,7 +57,7 @@ def of_width(make: Callable[..., Any], given: Mapping[str, Any], *, path: str) -
             "Write build(width) -> nn.Module in a module of your own, and name that."
         )
     if width not in names:  # positional only
-        return lambda at: make(at, **given)
+        return partial(make, **given)
     return _Build(partial(make, **given), width)
 
 
@@ -65,5 +65,9 @@ class _Build:
     def __init__(self, make: Callable[..., nn.Module], name: str) -> None:
         self._make, self._name = make, name
 
-    def __call__(self, width: int) -> nn.Module:
-        return self._make(**{self._name: width})
+    def __call__(self, width: int, **sizes: int) -> nn.Module:
+        return self._make(**{self._name: width}, **sizes)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._make)
