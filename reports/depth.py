@@ -18,8 +18,11 @@ from umup_diag.scaling.kinds import Kind
 
 DEPTHS, WIDTH = (2, 4, 8, 16, 32, 64), 128
 SCHEMES = ("sp", "mup", "depth_mup", "completep", "umup")
-OPTIMIZERS = ("adam", "sgd")
-RUNS = [(scheme, optimizer) for scheme in SCHEMES for optimizer in OPTIMIZERS]
+RUNS = [
+    *((scheme, optimizer) for scheme in SCHEMES for optimizer in ("adam", "sgd")),
+    ("spectral", "muon"),
+    ("spectral", "muon-kimi"),
+]
 TIME = "seconds.txt"  #: of CPU, beside a recording
 
 HEAD = """# Slopes over depth: predicted and measured
@@ -33,7 +36,8 @@ parentheses what is predicted ([docs/depth.md](../../docs/depth.md)). *Branch* i
 layers that end a residual branch, up to where they join the stream. SP and µP have no rule for
 depth: they are held to the rule whose learning rates are theirs, which is CompleteP's under Adam
 and Depth-µP's under SGD. u-µP's gradients are of unit size and not the loss's, so that what they
-foretell falls by half a power less. The smallest depth is measured, and no fit counts it. *CPU* is
+foretell falls by half a power less. Muon and Muon-Kimi differ by a constant where shapes stay, so
+that their slopes are the same. The smallest depth is measured, and no fit counts it. *CPU* is
 on one thread of a shared machine.
 
 | scheme | optimizer | first | middle | last | sum | branch | others | verdict | to change | CPU |
