@@ -37,6 +37,7 @@ class Kind(StrEnum):
     GRADIENT_RMS = "gradient_rms"  #: of the gradient before the first update that has one
     GRADIENT_PASSED = "gradient_passed"  #: the optimizer's gradient over the true one: clipping
     GRADIENT_RADIAL = "gradient_radial"  #: |cos| with the weight, × √elements: 0 before a norm
+    SIZE_SLOPE = "size_slope"  #: ⟨∂L/∂W, W⟩: what the loss does by a weight's size
     GRADIENT_COSINE = "gradient_cosine"  #: of −Δp with the gradient: 1 for plain descent
     SIGN_COSINE = "sign_cosine"  #: of −Δp with the gradient's sign: 1 for Adam's first update
     WEIGHT_DECAY = "weight_decay"  #: the share of the weight that decay takes in one update

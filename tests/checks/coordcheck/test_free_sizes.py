@@ -86,6 +86,12 @@ def smaller_gain(model: Normed) -> None:
     model.after_norm = model.scale**0.5
 
 
+def gain_into_layers(model: Normed) -> None:
+    for weight in (model.own.weight, model.other.weight):
+        weight.mul_(model.scale**0.5)
+    model.up.weight.mul_(model.scale**-0.5)
+
+
 def heavier_branch(model: Normed) -> None:
     model.branch = model.scale**0.5
 
@@ -95,6 +101,10 @@ HEALTHY: list[tuple[Callable[[Normed], None], dict[str, float]]] = [
     (larger_multiplier, {}),
     (larger_weights, {"inner_weight": 0.5}),
     (smaller_gain, {"up_weight": -0.5, "up_bias": -0.5}),
+    (
+        gain_into_layers,
+        {"up_weight": -0.5, "up_bias": -0.5, "own_weight": 0.5, "other_weight": 0.5},
+    ),
 ]
 
 
@@ -110,6 +120,15 @@ def test_a_rewrite_that_trains_the_same_passes(
 
 def test_larger_weights_before_a_norm_turn_too_slowly() -> None:
     assert causes(check(larger_weights))["inner"][0] == "init"
+
+
+def test_sizes_that_do_not_make_up_for_one_another_are_named() -> None:
+    def change(model: Normed) -> None:
+        model.own.weight.mul_(model.scale**0.5)
+        model.other.weight.mul_(model.scale**-0.5)
+
+    found = causes(check(change, own_weight=0.5, other_weight=-0.5))
+    assert {"own", "other"} <= set(found), "they stand side by side, and not one after the other"
 
 
 def test_a_gain_that_nothing_makes_up_for_is_named() -> None:

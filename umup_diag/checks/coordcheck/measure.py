@@ -192,7 +192,7 @@ def _require_small_changes(frames: Sequence[Frame], settings: CoordcheckSettings
             off it many times what there is of it.
     """
     losses = [frame.losses[-1] for frame in frames]
-    if 0 < LARGEST_RISE * losses[0] < max(losses) < inf:
+    if 0 < LARGEST_RISE * abs(losses[0]) < max(losses) < inf:
         rate = "" if settings.lr is None else f", {settings.lr:g},"
         raise InputError(
             f"the learning rate{rate} is far too large: the loss rises from {losses[0]:.3g} to "
@@ -200,7 +200,7 @@ def _require_small_changes(frames: Sequence[Frame], settings: CoordcheckSettings
             "Slopes over width are measured while changes are small; lower --lr."
         )
     changes = [r.value for f in frames[1:2] for r in f.records if r.kind == Kind.LOSS_CHANGE]
-    if all(map(isfinite, losses)) and LARGEST_FALL * losses[0] < sum(changes):
+    if all(map(isfinite, losses)) and LARGEST_FALL * abs(losses[0]) < sum(changes):
         raise InputError(
             "the learning rate is far too large: to first order, one update is to take "
             f"{sum(changes):.0e} off a loss of {losses[0]:.3g}.\n"

@@ -13,6 +13,7 @@ from statistics import median
 
 from umup_diag.checks.coordcheck.decision import EDGE, FLAT, Accepted
 from umup_diag.checks.coordcheck.evidence import Evidence, Facts, is_whole
+from umup_diag.checks.coordcheck.free_size import up_to_free_sizes
 from umup_diag.checks.coordcheck.question import Question
 from umup_diag.checks.coordcheck.trend import MOST_SEEDS, Trend, Values, pooled, trend
 from umup_diag.report.names import starred
@@ -21,8 +22,6 @@ from umup_diag.scaling.schemes import Scheme, UpdateRule
 
 #: A loss change so much smaller than the model's median is rounding: a key's bias has no gradient.
 NEGLIGIBLE = 2.0**-20
-#: A gradient that lies along its weight no more than this, of what it does by chance, sees a norm.
-ACROSS = 0.01
 #: What is pooled over layers. A gain is not: it is exact as it is, and each layer's own.
 _POOLED = (Kind.LOSS_CHANGE, Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
 
@@ -90,7 +89,7 @@ class Measuring(ABC):
             questions += list(self.of_layer(facts))
             questions += list(self.of_norms(facts))
         questions += list(self._logits())
-        questions = list(self._with_siblings(list(self._up_to_size(questions))))
+        questions = list(self._with_siblings(list(up_to_free_sizes(questions, self.evidence))))
         found = {question.key: question for question in questions}
         gradients = {
             tensor: found_trend.slope
@@ -105,34 +104,6 @@ class Measuring(ABC):
             axis=self.evidence.axis,
             held_to=self.scheme.name,
         )
-
-    def _up_to_size(self, questions: Sequence[Question]) -> Iterator[Question]:
-        """Let the size of a layer before a norm be what it likes, if its updates have it too.
-
-        Then training is the same to the last bit: what is right is how far a step turns the weight.
-        """
-        by_key = {question.key: question for question in questions}
-        for each in questions:
-            tensor, size = each.tensor, by_key.get((each.tensor, Kind.GAIN))
-            turn = by_key.get((tensor, Kind.UPDATE_GAIN)) or by_key.get((tensor, Kind.RATE))
-            if each in (size, turn) and size and turn and self._has_no_size(tensor):
-                facts = self.evidence.facts[tensor]
-                twice = 2.0 if facts.update_rule is UpdateRule.SGD else 1.0
-                off = size.accepted.deviation(size.found.slope)
-                alike = turn.accepted.deviation(turn.found.slope) / twice
-                if abs(off) >= EDGE and abs(alike - off) < EDGE:
-                    free = off if each is size else twice * off
-                    yield replace(each, accepted=each.accepted.shifted(free))
-                    continue
-            yield each
-
-    def _has_no_size(self, tensor: str) -> bool:
-        """Whether the loss depends on a weight's direction alone: its gradient stands across it."""
-        steps = self.evidence.steps(tensor, Kind.GRADIENT_RADIAL)
-        if not steps:
-            return False
-        values = self.evidence.values[tensor, Kind.GRADIENT_RADIAL, steps[0]]
-        return all(along < ACROSS for widths in values.values() for along in widths.values())
 
     def _with_siblings(self, questions: Sequence[Question]) -> Iterator[Question]:
         members: dict[tuple[str, Kind, int], list[Values]] = defaultdict(list)

@@ -44,12 +44,6 @@ def dot(a: Tensor, b: Tensor) -> float:
     return float(pieces.sum(dtype=torch.float64)) + float(rest)
 
 
-def _radial(gradient: Tensor, weight: Tensor) -> float:
-    """How much of a gradient lies along its weight: about 1 by chance, 0 if its size is free."""
-    along = dot(gradient, weight) / dot(weight, weight) ** 0.5
-    return float(abs(along) * (weight.numel() / dot(gradient, gradient)) ** 0.5)
-
-
 def _sample(x: Tensor) -> Tensor:
     """At most 2¹⁷ elements of a tensor, flat, spread evenly: for ratios that need no more.
 
@@ -144,8 +138,12 @@ class UpdateMeter:
         self._done.add(name)
         received = self._received.pop(parameter, None)
         self._direction(add, _sample(gradient), _sample(change), received)
-        if old.dim() > 1 and old.count_nonzero():
-            add(Kind.GRADIENT_RADIAL, _radial(gradient, old))
+        size = dot(old, old)
+        if size:
+            along = dot(gradient, old)
+            add(Kind.SIZE_SLOPE, along)
+            chance = (size * dot(gradient, gradient) / old.numel()) ** 0.5
+            add(Kind.GRADIENT_RADIAL, abs(along) / chance)
         self._settings(add, group, _sample(gradient) if received is None else received)
         del gradient, received
         if parameter in self._normed:
