@@ -47,8 +47,8 @@ the change is the mean over seeds of FP8 less float32, with Student's 95 % inter
 """
 
 ANSWER = """As in the u-µP paper's Figures 1 (right) and 7: at both widths Depth-µP ends worse under
-the cast from all seeds together, and u-µP does not, as far as {seeds} seeds tell: its intervals hold
-0 and lie below Depth-µP's. Plain µP's gradients at the start are below what E4M3 holds
+the cast, and u-µP does not, as far as {seeds} seeds tell: its intervals hold 0 and lie below
+Depth-µP's. Plain µP's gradients at the start are below what E4M3 holds
 (../fp8_range)."""
 OTHERWISE = "Not as in the u-µP paper's Figures 1 (right) and 7, where u-µP trains and µP does not."
 

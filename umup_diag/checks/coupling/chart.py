@@ -1,5 +1,6 @@
 """What a coupling check draws: the grid of every pair, and loss over the runs of two searches."""
 
+from collections.abc import Sequence
 from math import isfinite
 
 from umup_diag.checks.coupling.finding import (
@@ -9,7 +10,7 @@ from umup_diag.checks.coupling.finding import (
     search_findings,
 )
 from umup_diag.checks.result import Result
-from umup_diag.report.chart import Axis, Chart, Draw, HeatMap, HeatRow, Panel, Plot, Point, Series
+from umup_diag.report.chart import Axis, Chart, Draw, HeatMap, HeatRow, Plot, Point, Series
 
 REACH = 0.2  #: nats that have the full colour
 
@@ -18,17 +19,17 @@ def charts(result: Result) -> list[Chart]:
     """Grids and transfer paths of pairs, or the searches."""
     drawn = []
     if pairs := pair_findings(result):
-        panels: list[Panel] = [each for pair in pairs for each in (grid(pair), path(pair))]
+        worst = {frozenset((pair.tensor, pair.fixed)): pair for pair in reversed(pairs)}
+        panels = [grid(pair) for pair in pairs if pair in worst.values()]
         drawn.append(
             Chart(
                 stem="pairs",
                 title="What one loses by the other",
-                caption="Left: the mean loss over seeds, a row a value of the fixed one; blue is "
-                "within what may be lost of the best, red and crossed is beyond. Right: the "
-                "transfer path, the best value of the tuned one at every value of the fixed one, "
-                "over all seeds together; it is flat where nothing is lost.",
+                caption="The mean loss over seeds; blue is within what may be lost of the best, "
+                "red is beyond. The transfer paths, over all seeds together: – is the best of its "
+                "row, | of its column, + of both; in one line where nothing is lost. Other cells "
+                "beyond are crossed.",
                 panels=panels,
-                columns=2,
             )
         )
     drawn += [
@@ -49,6 +50,9 @@ def grid(pair: PairFinding) -> HeatMap:
     """Nats to spare: what may be lost, less what the loss is over the best."""
     finite = [loss for row in pair.losses for loss in row if isfinite(loss)]
     best = min(finite, default=0.0)
+    best_of_row = {row: at for row, losses in enumerate(pair.losses) if (at := _best(losses)) >= 0}
+    columns = zip(*pair.losses, strict=True)
+    best_of_column = {at: row for at, losses in enumerate(columns) if (row := _best(losses)) >= 0}
     return HeatMap(
         title=f"{pair.tensor}, with {pair.fixed} fixed",
         alt=f"Loss over the grid of {pair.fixed} and {pair.tensor}: {pair.measured}.",
@@ -57,30 +61,28 @@ def grid(pair: PairFinding) -> HeatMap:
         rows=[
             HeatRow(
                 f"{pair.fixed} {fixed:.3g}",
-                [pair.allowed + best - loss if isfinite(loss) else None for loss in row],
+                [pair.allowed + best - loss if isfinite(loss) else None for loss in losses],
                 pair,
+                {
+                    at: "+"
+                    if best_of_row.get(row) == at and best_of_column.get(at) == row
+                    else "–"
+                    if best_of_row.get(row) == at
+                    else "|"
+                    for at in range(len(losses))
+                    if best_of_row.get(row) == at or best_of_column.get(at) == row
+                },
             )
-            for fixed, row in zip(pair.fixed_values, pair.losses, strict=True)
+            for row, (fixed, losses) in enumerate(zip(pair.fixed_values, pair.losses, strict=True))
         ],
         value_title="nats to spare",
         reach=REACH,
     )
 
 
-def path(pair: PairFinding) -> Plot:
-    """The best value of the tuned one at every value of the fixed one."""
-    points = [
-        Point(fixed, pair.values[row.index(min(row))])
-        for fixed, row in zip(pair.fixed_values, pair.losses, strict=True)
-        if isfinite(min(row))
-    ]
-    return Plot(
-        title=f"best {pair.tensor} by {pair.fixed}",
-        alt=f"The best {pair.tensor} at each {pair.fixed}: {pair.measured}.",
-        x=Axis(pair.fixed, log2=True),
-        y=Axis(f"best {pair.tensor}", log2=True, least=4.0),
-        series=[Series(name=f"best {pair.tensor}", points=points, finding=pair)],
-    )
+def _best(losses: Sequence[float]) -> int:
+    """Where the least is; -1 where nothing trains."""
+    return losses.index(min(losses)) if isfinite(min(losses)) else -1
 
 
 def searches(search: SearchFinding) -> Plot:
