@@ -50,9 +50,6 @@ def grid(pair: PairFinding) -> HeatMap:
     """Nats to spare: what may be lost, less what the loss is over the best."""
     finite = [loss for row in pair.losses for loss in row if isfinite(loss)]
     best = min(finite, default=0.0)
-    best_of_row = {row: at for row, losses in enumerate(pair.losses) if (at := _best(losses)) >= 0}
-    columns = zip(*pair.losses, strict=True)
-    best_of_column = {at: row for at, losses in enumerate(columns) if (row := _best(losses)) >= 0}
     return HeatMap(
         title=f"{pair.tensor}, with {pair.fixed} fixed",
         alt=f"Loss over the grid of {pair.fixed} and {pair.tensor}: {pair.measured}.",
@@ -63,26 +60,32 @@ def grid(pair: PairFinding) -> HeatMap:
                 f"{pair.fixed} {fixed:.3g}",
                 [pair.allowed + best - loss if isfinite(loss) else None for loss in losses],
                 pair,
-                {
-                    at: "+"
-                    if best_of_row.get(row) == at and best_of_column.get(at) == row
-                    else "–"
-                    if best_of_row.get(row) == at
-                    else "|"
-                    for at in range(len(losses))
-                    if best_of_row.get(row) == at or best_of_column.get(at) == row
-                },
+                marks,
             )
-            for row, (fixed, losses) in enumerate(zip(pair.fixed_values, pair.losses, strict=True))
+            for fixed, losses, marks in zip(
+                pair.fixed_values, pair.losses, _paths(pair.losses), strict=True
+            )
         ],
         value_title="nats to spare",
         reach=REACH,
     )
 
 
-def _best(losses: Sequence[float]) -> int:
-    """Where the least is; -1 where nothing trains."""
-    return losses.index(min(losses)) if isfinite(min(losses)) else -1
+def _paths(losses: Sequence[Sequence[float]]) -> list[dict[int, str]]:
+    """Marks of each row: – at the best of the row, | of the column, + of both."""
+    of_column = [_best(column) for column in zip(*losses, strict=True)]
+    marks = []
+    for row, each in enumerate(losses):
+        found = {at: "|" for at, best in enumerate(of_column) if best == row}
+        if (at := _best(each)) is not None:
+            found[at] = "+" if at in found else "–"
+        marks.append(found)
+    return marks
+
+
+def _best(losses: Sequence[float]) -> int | None:
+    """Where the least is; None where nothing trains."""
+    return losses.index(min(losses)) if isfinite(min(losses)) else None
 
 
 def searches(search: SearchFinding) -> Plot:
