@@ -1,9 +1,10 @@
 """What moves the scale of tensors at the end of training? The u-µP paper's Figure 9, in small.
 
 ``python -m reports.make end_scales``: u-µP under the cast of the recipe `workshop`; one
-hyperparameter or shape at a time leaves its default.
+hyperparameter or shape at a time leaves its default. What was measured is kept in ``ends.json``.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite, log2
@@ -39,6 +40,7 @@ DEFAULTS: Mapping[str, float] = {
 SHAPES = ("width", "depth", "steps", "batch_size")
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SHAPE_FACTORS = (0.5, 1.0, 2.0)
+SEEDS = 3  #: at the defaults: what moves by itself
 BASE = TrainingRunSettings(
     model="reference_model:umup",
     optimizer="adamw",
@@ -61,18 +63,23 @@ PAGE = """# Scales at the end of training
 Python's manual read as bytes; width 64, depth 2, {steps} updates of 8 × 32 bytes, η = {lr:g}, all
 else 1; AdamW, a quarter of the updates as warm-up, then a cosine to a tenth; one seed. One value at
 a time leaves its default, by a factor of {low:g} to {high:g} (shapes: ½ to 2). *Moves*: octaves
-from the smallest to the largest RMS on the way.
+from the smallest to the largest RMS on the way; the last row, of {seeds} seeds at the defaults, is
+what moves by itself. All that was measured: [ends.json](ends.json).
 
 | what | decoder weight moves | FFN-down's input | its grad-output | final loss, nats |
 |---|---|---|---|---|
 {rows}
 
-In the paper only the learning rate moves them much. What moves them most here:
+In the paper (Figure 9) only the learning rate moves them much. What moves them most here:
 
 {most}
 
-![RMS at the end of training](end_scales.png)
+![RMS at the end of training, over hyperparameters](hyperparameters.png)
+![RMS at the end of training, over shapes](shapes.png)
 """
+
+
+Ends = Mapping[str, Mapping[float, "End"]]  #: what leaves its default → by which factor → the end
 
 
 class End(NamedTuple):
@@ -92,18 +99,26 @@ def write(out: Path) -> None:
             run = folder / ("default" if is_default else f"{name}-{factor}")
             point = DEFAULTS if is_default else {**DEFAULTS, name: default * factor}
             ends.setdefault(name, {})[factor] = _end(run, point)
+    ends["seed"] = {
+        float(seed): _end(folder / (f"seed-{seed}" if seed else "default"), DEFAULTS, seed)
+        for seed in range(SEEDS)
+    }
+    kept = {
+        name: {factor: end._asdict() for factor, end in each.items()} for name, each in ends.items()
+    }
+    (out / "ends.json").write_text(json.dumps(kept, indent=1) + "\n")
     _draw(ends, out)
     _tell(ends, out / "README.md")
     rmtree(folder)
 
 
-def _end(folder: Path, point: Mapping[str, float]) -> End:
+def _end(folder: Path, point: Mapping[str, float], seed: int = 0) -> End:
     point = {name: int(value) if name in SHAPES else value for name, value in point.items()}
     steps, last = int(point["steps"]), int(point["depth"]) - 1
     done = folder / "done"
     if not done.exists():
         rmtree(folder, ignore_errors=True)
-        settings = at_point(BASE, {**point, "seed": 0}, seed=0)  # its warm-up is a quarter
+        settings = at_point(BASE, {**point, "seed": seed}, seed=0)  # its warm-up is a quarter
         train(replace(settings, every=steps), Workplace(out=folder))
         done.touch()
     recording = Recording.load(folder)
@@ -116,7 +131,7 @@ def _end(folder: Path, point: Mapping[str, float]) -> End:
     return End(float(np.mean(losses[-round(LAST * len(losses)) :])), rms)
 
 
-def _tell(ends: Mapping[str, Mapping[float, End]], path: Path) -> None:
+def _tell(ends: Ends, path: Path) -> None:
     moved = {
         name: [_octaves([end.rms[quantity] for end in each.values()]) for quantity in QUANTITIES]
         for name, each in ends.items()
@@ -132,6 +147,7 @@ def _tell(ends: Mapping[str, Mapping[float, End]], path: Path) -> None:
         lr=LR,
         low=FACTORS[0],
         high=FACTORS[-1],
+        seeds=SEEDS,
         rows="\n".join(rows),
         most=most,
     )
@@ -148,34 +164,33 @@ def _octaves(values: list[float]) -> float:
     return log2(max(values) / min(values))
 
 
-def _draw(ends: Mapping[str, Mapping[float, End]], out: Path) -> None:
-    panels = []
-    for quantity in QUANTITIES:
-        for title, names in (
-            ("hyperparameters", [name for name in ends if name not in SHAPES]),
-            ("shapes", list(SHAPES)),
-        ):
-            panels.append(
-                Plot(
-                    title=f"{quantity}: {title}",
-                    alt=f"RMS of the {quantity} at the end of training, against each of the "
-                    f"{title} over its default.",
-                    x=Axis("factor on the default", log2=True),
-                    y=Axis("RMS", log2=True, least=4.0),
-                    series=[
-                        Series(
-                            name,
-                            [
-                                Point(factor, end.rms[quantity])
-                                for factor, end in ends[name].items()
-                                if isfinite(end.rms[quantity])
-                            ],
-                            group=name,
-                        )
-                        for name in names
-                    ],
-                )
+def _draw(ends: Ends, out: Path) -> None:
+    for stem, names in (
+        ("hyperparameters", [name for name in DEFAULTS if name not in SHAPES]),
+        ("shapes", list(SHAPES)),
+    ):
+        panels = [
+            Plot(
+                title=quantity,
+                alt=f"RMS of the {quantity} at the end of training, against each of the {stem} "
+                "over its default.",
+                x=Axis("factor on the default", log2=True),
+                y=Axis("RMS", log2=True, least=4.0),
+                series=[
+                    Series(
+                        name,
+                        [
+                            Point(factor, end.rms[quantity])
+                            for factor, end in ends[name].items()
+                            if isfinite(end.rms[quantity])
+                        ],
+                        group=name,
+                    )
+                    for name in names
+                ],
             )
-    chart = Chart(stem="end_scales", title="RMS at the end", caption="", panels=panels, columns=2)
-    drawn = pictures(chart, "u-µP trained under a plain cast to FP8")
-    (out / "end_scales.png").write_bytes(small(drawn["end_scales.png"]))
+            for quantity in QUANTITIES
+        ]
+        chart = Chart(stem=stem, title=f"RMS at the end, over {stem}", caption="", panels=panels)
+        drawn = pictures(chart, "u-µP trained under a plain cast to FP8")
+        (out / f"{stem}.png").write_bytes(small(drawn[f"{stem}.png"]))

@@ -193,11 +193,13 @@ class HeatRow:
         name: of the row.
         values: one a column; None where there is nothing.
         finding: that it shows.
+        marks: column → a character to mark it with, instead of the cross of what is below zero.
     """
 
     name: str
     values: Sequence[float | None]
     finding: Finding | None = None
+    marks: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

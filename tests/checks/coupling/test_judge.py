@@ -10,6 +10,7 @@ import pytest
 
 from umup_diag.checks.check import run
 from umup_diag.checks.coupling import COUPLING
+from umup_diag.checks.coupling.chart import charts
 from umup_diag.checks.coupling.finding import pair_findings, search_findings
 from umup_diag.checks.coupling.settings import CouplingSettings
 from umup_diag.checks.result import Result, Verdict
@@ -19,6 +20,7 @@ from umup_diag.measure.data.run_seed import run_seed
 from umup_diag.measure.loss_curve import CurveTask
 from umup_diag.measure.workplace import Workplace
 from umup_diag.recording import Recording
+from umup_diag.report.chart import HeatMap
 
 Train = Callable[[CurveTask], tuple[float, ...]]
 SETTINGS = CouplingSettings(
@@ -68,6 +70,12 @@ def test_what_is_coupled_fails_and_what_is_not_passes(
         "pairs.png",
         "pairs.svg",
     }
+    (chart,) = charts(result)
+    (panel,) = chart.panels  # once for both ways
+    assert isinstance(panel, HeatMap)
+    assert panel.rows[0].finding is pair_findings(result)[0]
+    marks = [mark for row in panel.rows for mark in row.marks.values()]
+    assert marks.count("+") + marks.count("–") == marks.count("+") + marks.count("|") == 5
     monkeypatch.setattr(sweep, "loss_curve", trainer(coupling=0.0))
     assert checked(tmp_path).verdict is Verdict.PASS
 

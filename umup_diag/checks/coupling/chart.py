@@ -1,5 +1,6 @@
 """What a coupling check draws: the grid of every pair, and loss over the runs of two searches."""
 
+from collections.abc import Sequence
 from math import isfinite
 
 from umup_diag.checks.coupling.finding import (
@@ -9,7 +10,7 @@ from umup_diag.checks.coupling.finding import (
     search_findings,
 )
 from umup_diag.checks.result import Result
-from umup_diag.report.chart import Axis, Chart, Draw, HeatMap, HeatRow, Panel, Plot, Point, Series
+from umup_diag.report.chart import Axis, Chart, Draw, HeatMap, HeatRow, Plot, Point, Series
 
 REACH = 0.2  #: nats that have the full colour
 
@@ -18,17 +19,17 @@ def charts(result: Result) -> list[Chart]:
     """Grids and transfer paths of pairs, or the searches."""
     drawn = []
     if pairs := pair_findings(result):
-        panels: list[Panel] = [each for pair in pairs for each in (grid(pair), path(pair))]
+        worst = {frozenset((pair.tensor, pair.fixed)): pair for pair in reversed(pairs)}
+        panels = [grid(pair) for pair in pairs if pair in worst.values()]
         drawn.append(
             Chart(
                 stem="pairs",
                 title="What one loses by the other",
-                caption="Left: the mean loss over seeds, a row a value of the fixed one; blue is "
-                "within what may be lost of the best, red and crossed is beyond. Right: the "
-                "transfer path, the best value of the tuned one at every value of the fixed one, "
-                "over all seeds together; it is flat where nothing is lost.",
+                caption="The mean loss over seeds; blue is within what may be lost of the best, "
+                "red is beyond. The transfer paths, over all seeds together: – is the best of its "
+                "row, | of its column, + of both; in one line where nothing is lost. Other cells "
+                "beyond are crossed.",
                 panels=panels,
-                columns=2,
             )
         )
     drawn += [
@@ -57,30 +58,34 @@ def grid(pair: PairFinding) -> HeatMap:
         rows=[
             HeatRow(
                 f"{pair.fixed} {fixed:.3g}",
-                [pair.allowed + best - loss if isfinite(loss) else None for loss in row],
+                [pair.allowed + best - loss if isfinite(loss) else None for loss in losses],
                 pair,
+                marks,
             )
-            for fixed, row in zip(pair.fixed_values, pair.losses, strict=True)
+            for fixed, losses, marks in zip(
+                pair.fixed_values, pair.losses, _paths(pair.losses), strict=True
+            )
         ],
         value_title="nats to spare",
         reach=REACH,
     )
 
 
-def path(pair: PairFinding) -> Plot:
-    """The best value of the tuned one at every value of the fixed one."""
-    points = [
-        Point(fixed, pair.values[row.index(min(row))])
-        for fixed, row in zip(pair.fixed_values, pair.losses, strict=True)
-        if isfinite(min(row))
-    ]
-    return Plot(
-        title=f"best {pair.tensor} by {pair.fixed}",
-        alt=f"The best {pair.tensor} at each {pair.fixed}: {pair.measured}.",
-        x=Axis(pair.fixed, log2=True),
-        y=Axis(f"best {pair.tensor}", log2=True, least=4.0),
-        series=[Series(name=f"best {pair.tensor}", points=points, finding=pair)],
-    )
+def _paths(losses: Sequence[Sequence[float]]) -> list[dict[int, str]]:
+    """Marks of each row: – at the best of the row, | of the column, + of both."""
+    of_column = [_best(column) for column in zip(*losses, strict=True)]
+    marks = []
+    for row, each in enumerate(losses):
+        found = {at: "|" for at, best in enumerate(of_column) if best == row}
+        if (at := _best(each)) is not None:
+            found[at] = "+" if at in found else "–"
+        marks.append(found)
+    return marks
+
+
+def _best(losses: Sequence[float]) -> int | None:
+    """Where the least is; None where nothing trains."""
+    return losses.index(min(losses)) if isfinite(min(losses)) else None
 
 
 def searches(search: SearchFinding) -> Plot:

@@ -1,6 +1,6 @@
-"""`HeatMap` as Vega-Lite: coloured cells, marked where they are below zero."""
+"""`HeatMap` as Vega-Lite: coloured cells, marked where they are below zero or say so."""
 
-from umup_diag.report.chart import HeatMap
+from umup_diag.report.chart import HeatMap, HeatRow
 from umup_diag.report.vega import data, theme
 from umup_diag.report.vega.plot import shortened
 from umup_diag.report.vega.theme import Colour, Spec
@@ -16,11 +16,11 @@ def heat_map(panel: HeatMap, rows: data.Rows) -> Spec:
     numbers = [f"v{at}" for at in range(len(panel.columns))]
     columns = {
         "at": "number",
-        **dict.fromkeys(("row", "tensor", "verdict", "name"), "string"),
+        **dict.fromkeys(("row", "tensor", "verdict", "name", "marks"), "string"),
         **dict.fromkeys(numbers, "number"),
     }
     cells = [
-        (at, *data.link(row, row.finding, rows), row.name, *row.values)
+        (at, *data.link(row, row.finding, rows), row.name, _marks(row), *row.values)
         for at, row in enumerate(panel.rows)
     ]
     names = {str(at): shortened(row.name, 34) for at, row in enumerate(panel.rows)}
@@ -61,6 +61,7 @@ def heat_map(panel: HeatMap, rows: data.Rows) -> Spec:
             {"filter": "isValid(datum.value)"},
             {"calculate": f"({labels})[datum.column]", "as": "column_name"},
             {"calculate": "format(datum.value, '+.1f')", "as": "value_text"},
+            {"calculate": "datum.marks[toNumber(slice(datum.column, 1))]", "as": "mark"},
         ],
         "encoding": place,
         "layer": [
@@ -98,10 +99,10 @@ def heat_map(panel: HeatMap, rows: data.Rows) -> Spec:
             *(
                 [
                     {
-                        "transform": [{"filter": "datum.value < 0"}],
+                        "transform": [{"filter": "datum.mark !== ' '"}],
                         "mark": {
                             "type": "text",
-                            "text": "×",
+                            "text": {"expr": "datum.mark"},
                             "color": theme.INK.expr,
                             "fontSize": min(10, step),
                             "tooltip": False,
@@ -113,3 +114,11 @@ def heat_map(panel: HeatMap, rows: data.Rows) -> Spec:
             ),
         ],
     }
+
+
+def _marks(row: HeatRow) -> str:
+    """A character a column: the row's own, else a cross below zero, else a space."""
+    return "".join(
+        row.marks.get(at, "×" if value is not None and value < 0 else " ")
+        for at, value in enumerate(row.values)
+    )
