@@ -299,7 +299,12 @@ class Diagnosis:
             self._add(facts, Cause.EPSILON, {"Adam's ε": -gradient}, *kinds)
             return
         is_bent = abs(rate or 0.0) < BENT and any(r.cause.is_at_init for r in self.roots.values())
-        if is_bent:
+        is_of_gradient = (
+            (tensor, Kind.RATE) in self.decisions
+            and any(r.cause.is_at_init for r in self.roots.values())
+            and abs(change - (rate or 0.0)) > SAME_POWER
+        )
+        if is_bent or is_of_gradient:
             return
         if rate and (wrong or decisive or self._masked(facts, rate)):
             self._add(facts, Cause.LEARNING_RATE, {"learning rate": rate}, *kinds)

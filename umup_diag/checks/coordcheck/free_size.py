@@ -47,7 +47,7 @@ class _Moved:
 
 def up_to_free_sizes(questions: Sequence[Question], evidence: Evidence) -> Iterator[Question]:
     """The questions, with what is accepted moved by the sizes that are free."""
-    free = _free(list(_moved(questions, evidence)), evidence)
+    free = _free(list(_moved(questions, evidence)), questions, evidence)
     for each in questions:
         moved = free.get(each.tensor)
         if moved is None and each.tensor.endswith(".bias"):
@@ -94,9 +94,16 @@ def _moved(questions: Sequence[Question], evidence: Evidence) -> Iterator[_Moved
             yield moved
 
 
-def _free(moved: Sequence[_Moved], evidence: Evidence) -> dict[str, _Moved]:
+def _free(
+    moved: Sequence[_Moved], questions: Sequence[Question], evidence: Evidence
+) -> dict[str, _Moved]:
     """Those whose size does not matter, or is made up for by others."""
-    free = {each.tensor: each for each in moved if _has_no_size(each.tensor, evidence)}
+    free = {
+        each.tensor: each
+        for each in moved
+        if _has_no_size(each.tensor, evidence)
+        or _has_right_logits(each.tensor, questions, evidence)
+    }
     for one in moved:
         others = [each for each in moved if abs(each.power + one.power) < EDGE and each is not one]
         others.sort(key=lambda each: abs(each.order - one.order))
@@ -114,6 +121,20 @@ def _is_one(one: _Moved, some: Sequence[_Moved]) -> bool:
         for run, fall in one.falls.items()
     )
     return apart <= SAME * sum(map(abs, one.falls.values()))
+
+
+def _has_right_logits(tensor: str, questions: Sequence[Question], evidence: Evidence) -> bool:
+    """Whether it feeds a softmax alone, whose logits start and change as they should.
+
+    A power of width may stand in the queries, the keys or the constant between.
+    """
+    logits = [
+        each.accepted.deviation(each.found.slope)
+        for each in questions
+        if each.kind in (Kind.ATTENTION_LOGITS, Kind.ATTENTION_LOGITS_CHANGE)
+        and (not each.tensor or tensor.startswith(f"{each.tensor}."))
+    ]
+    return tensor in evidence.softmax_feeders and bool(logits) and max(map(abs, logits)) < EDGE
 
 
 def _has_no_size(tensor: str, evidence: Evidence) -> bool:

@@ -33,6 +33,7 @@ TRANSPARENT = (
     "Unsqueeze",
     "Add",
     "Slice",
+    "Roll",
 )
 
 #: What passes a positive factor on besides: a rectifier, and a product with what has no gradient.
