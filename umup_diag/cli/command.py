@@ -51,7 +51,7 @@ class _Common(click.Command):
                 raise
             raise click.UsageError(
                 f"{ctx.info_name} has no {error.option_name}: it is an option of "
-                f"{' and '.join(owners)}. See umup-diag {ctx.info_name} --help.",
+                f"{' and '.join(owners)}.",
                 ctx,
             ) from None
 
