@@ -67,7 +67,7 @@ USERS = [
 
 
 USAGE = [
-    (("coordcheck", "--widht", "64"), "No such option '--widht'. Did you mean '--widths'?"),
+    (("coordcheck", "--optimiser", "sgd"), "Did you mean '--optimizer'?"),
     (("coordcheck", "--widths", "abc"), "'abc' is neither like 128..4096 nor like 128,256,512."),
     (("coordcheck", "--seeds"), "Option '--seeds' requires an argument."),
     (("fp8-range",), "Missing argument 'SOURCES...'."),
