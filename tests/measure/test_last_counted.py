@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from umup_diag.measure import recorder as module
+from umup_diag.measure import recorded_step as module
 from umup_diag.measure.recorder import Recorder
 from umup_diag.numerics.histogram import CodeHistogram
 from umup_diag.scaling.kinds import Kind

@@ -280,7 +280,7 @@ def test_an_error_inside_a_hook_does_not_reach_the_model(
             raise torch.OutOfMemoryError("out of memory")
         return nothing
 
-    monkeypatch.setattr("umup_diag.measure.recorder.CodeHistogram.of", fail)
+    monkeypatch.setattr("umup_diag.measure.recorded_step.CodeHistogram.of", fail)
     net = model()
     with (
         warned_once("from step 1 on; training goes on. OutOfMemoryError"),

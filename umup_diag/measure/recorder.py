@@ -5,10 +5,8 @@ tensors are only read, and every hook is gone when the step ends, also when it e
 exception.
 """
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,96 +18,20 @@ from umup_diag.measure import compiled
 from umup_diag.measure.attention import AttentionCalls, Call
 from umup_diag.measure.backward import in_backward
 from umup_diag.measure.hook import Hook, around
-from umup_diag.measure.last_counted import LastCounted
 from umup_diag.measure.layers import is_layer, plain, tensors
-from umup_diag.measure.placement import Placement, local
+from umup_diag.measure.placement import Placement
 from umup_diag.measure.readable import is_readable
+from umup_diag.measure.recorded_step import RecordedStep
 from umup_diag.measure.sampled_weight import SampledWeight
 from umup_diag.measure.weight_sample import WeightSample
-from umup_diag.numerics.block import BLOCK_FORMATS, BlockFormat
-from umup_diag.numerics.block_cast import BlockCast
-from umup_diag.numerics.histogram import CodeHistogram
+from umup_diag.numerics.block import BLOCK_FORMATS
 from umup_diag.recording import TensorRecord
-from umup_diag.recording.tensor_record import Sample
 from umup_diag.scaling.kinds import Kind, kind_order
 
 #: The three that a linear layer's matmuls would cast to FP8.
 MATMUL_KINDS = frozenset({Kind.INPUT, Kind.WEIGHT, Kind.GRAD_OUTPUT})
-#: Those that are of a parameter, sharded as the optimizer has it.
-PARAMETER_KINDS = frozenset({Kind.WEIGHT, Kind.WEIGHT_GRAD, Kind.UPDATE})
 #: Those that compare with the first step.
 CHANGE_KINDS = frozenset({Kind.UPDATE, Kind.OUTPUT_CHANGE})
-
-
-_Found = tuple[CodeHistogram, dict[str, BlockCast]]  #: in one tensor
-
-
-class _Thread(threading.local):
-    """Where one thread is in the model; replicas of a model run in several."""
-
-    def __init__(self) -> None:
-        self.inside: list[str] = []  #: names of the modules that are being called
-        self.is_counted = True  #: whether the outermost of them belongs to a pass that is recorded
-        self.last: LastCounted[_Found] = LastCounted()
-
-
-@dataclass(slots=True)
-class _Step:
-    """What one step has gathered so far."""
-
-    kinds: Collection[Kind]
-    in_training: bool = False
-    blocks: Mapping[str, BlockFormat] = field(default_factory=dict)
-    histograms: dict[tuple[str, Kind], CodeHistogram] = field(default_factory=dict)
-    casts: dict[tuple[str, Kind], dict[str, BlockCast]] = field(default_factory=dict)
-    samples: dict[str, Sample] = field(default_factory=dict)
-    head_dims: dict[str, int] = field(default_factory=dict)
-    calls: dict[str, int] = field(default_factory=dict)
-    placed: set[tuple[str, Kind]] = field(default_factory=set)
-    partial: set[tuple[str, Kind]] = field(default_factory=set)
-    jointly: set[int] = field(default_factory=set)
-    thread: _Thread = field(default_factory=_Thread)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    has_begun: bool = False
-    is_open: bool = True
-
-    def add(self, tensor: str, kind: Kind, x: Tensor, placement: Placement | None = None) -> None:
-        placement = placement or Placement.of(x)
-        if placement is not None and not self._counts(tensor, kind, placement):
-            return
-        part = local(x.detach())
-        found = self.thread.last.get(x, part)
-        if found is None:
-            casts = {name: BlockCast.of([part], fmt) for name, fmt in self.blocks.items()}
-            found = CodeHistogram.of(part), casts
-            self.thread.last.keep(x, part, found)
-        histogram, casts = found
-        with self.lock:
-            known = self.histograms.get((tensor, kind))
-            self.histograms[tensor, kind] = histogram if known is None else known + histogram
-            merged = self.casts.setdefault((tensor, kind), {})
-            for name, cast in casts.items():
-                merged[name] = merged[name] + cast if name in merged else cast
-
-    def _counts(self, tensor: str, kind: Kind, placement: Placement) -> bool:
-        """Whether this process's part of a DTensor counts, and is no copy of another's."""
-        with self.lock:
-            self.placed.add((tensor, kind))
-            if placement.is_partial:
-                self.partial.add((tensor, kind))
-            if kind not in PARAMETER_KINDS:
-                self.jointly.update(placement.ranks)
-        return placement.is_first_copy and not placement.is_partial
-
-    def clear(self) -> None:
-        """Forget what was gathered."""
-        with self.lock:
-            for gathered in (
-                *(self.histograms, self.casts, self.samples),
-                *(self.head_dims, self.calls, self.placed),
-            ):
-                gathered.clear()
-            self.has_begun = False
 
 
 class Recorder:
@@ -177,7 +99,7 @@ class Recorder:
         self._first = True
         self._is_hooked = False
         self.is_compiled = False  #: whether the model was seen to run compiled
-        self._step = _Step(kinds=(), is_open=False)
+        self._step = RecordedStep(kinds=(), is_open=False)
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
@@ -224,7 +146,7 @@ class Recorder:
         """
         if self._initial_outputs is None and CHANGE_KINDS & set(kinds):
             raise ValueError("to record updates and output changes, use changes=True")
-        step = self._step = _Step(kinds=kinds, in_training=in_training, blocks=self._blocks)
+        step = self._step = RecordedStep(kinds=kinds, in_training=in_training, blocks=self._blocks)
         try:
             with ExitStack() as hooks:
                 if not in_training:
@@ -299,7 +221,7 @@ class Recorder:
                 change = self._initial_weights[name].change(named.parameter)
                 step.add(name, Kind.UPDATE, change)
 
-    def _add_weight(self, step: _Step, name: str, weight: Tensor) -> None:
+    def _add_weight(self, step: RecordedStep, name: str, weight: Tensor) -> None:
         sampled = SampledWeight.drawn(weight) if self._sample_weights else None
         if sampled is None:
             step.add(name, Kind.WEIGHT, weight)
@@ -307,7 +229,7 @@ class Recorder:
             step.add(name, Kind.WEIGHT, sampled.elements)
             step.samples[name] = sampled.about
 
-    def _weight_grad(self, step: _Step, name: str, accumulated: Tensor) -> None:
+    def _weight_grad(self, step: RecordedStep, name: str, accumulated: Tensor) -> None:
         if accumulated.grad is not None:
             step.add(name, Kind.WEIGHT_GRAD, accumulated.grad)
 
@@ -355,7 +277,7 @@ class Recorder:
         self._record_change(step, name, out.detach())
 
     def _grad_output(
-        self, step: _Step, name: str, gradient: Tensor, placement: Placement | None = None
+        self, step: RecordedStep, name: str, gradient: Tensor, placement: Placement | None = None
     ) -> None:
         if step.is_open:
             step.add(name, Kind.GRAD_OUTPUT, gradient, placement)
@@ -374,7 +296,7 @@ class Recorder:
         if Kind.GRAD_OUTPUT in self._step.kinds:
             self._grad_output(self._step, name, gradient, placement)
 
-    def _record_change(self, step: _Step, name: str, out: Tensor) -> None:
+    def _record_change(self, step: RecordedStep, name: str, out: Tensor) -> None:
         if self._initial_outputs is None:
             return
         call = step.calls[name] = step.calls.get(name, -1) + 1
@@ -385,7 +307,7 @@ class Recorder:
             if initial is not None and initial.shape == out.shape:  # an expert's tokens may differ
                 step.add(name, Kind.OUTPUT_CHANGE, out - initial)
 
-    def _record_attention(self, step: _Step, call: Call) -> None:
+    def _record_attention(self, step: RecordedStep, call: Call) -> None:
         inside = step.thread.inside
         name = inside[-1] if inside else ""
         step.head_dims[name] = call.head_dim
