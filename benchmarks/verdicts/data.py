@@ -13,10 +13,15 @@ FEATURES = 24
 PIXELS = 8
 
 
+def fixed(*shape: int, seed: int = 0) -> Tensor:
+    """The same normal numbers always."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
 def labelled_vectors(*, batch_size: int, seq_len: int, seed: int) -> Iterator[Pair]:
     """(B·T, FEATURES) noisy members of `CLASSES` clusters, with their classes."""
     random = torch.Generator().manual_seed(seed)
-    centres = torch.randn(CLASSES, FEATURES, generator=torch.Generator().manual_seed(0))
+    centres = fixed(CLASSES, FEATURES)
     while True:
         classes = torch.randint(CLASSES, (batch_size * seq_len,), generator=random)
         noise = torch.randn(len(classes), FEATURES, generator=random)
@@ -27,7 +32,7 @@ def labelled_images(*, batch_size: int, seq_len: int, seed: int) -> Iterator[Pai
     """(B·T/4, 3, PIXELS, PIXELS) noisy members of `CLASSES` textures, with their classes."""
     random = torch.Generator().manual_seed(seed)
     shape = (CLASSES, 3, PIXELS, PIXELS)
-    textures = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    textures = fixed(*shape)
     while True:
         classes = torch.randint(CLASSES, (batch_size * seq_len // 4,), generator=random)
         noise = torch.randn(len(classes), *shape[1:], generator=random)
@@ -47,8 +52,7 @@ def noisy_images(*, batch_size: int, seq_len: int, seed: int) -> Iterator[Pair]:
 def functions(*, batch_size: int, seq_len: int, seed: int) -> Iterator[Pair]:
     """(B·T, FEATURES) unit-size vectors and three smooth functions of them."""
     random = torch.Generator().manual_seed(seed)
-    directions = torch.randn(3, FEATURES, generator=torch.Generator().manual_seed(0))
-    directions = normalize(directions, dim=1)
+    directions = normalize(fixed(3, FEATURES), dim=1)
     while True:
         x = torch.randn(batch_size * seq_len, FEATURES, generator=random)
         yield x, torch.sin(x @ directions.T * 2)

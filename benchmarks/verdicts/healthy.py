@@ -1,8 +1,7 @@
 """Correct µP models: each family under each optimizer, and abc-symmetric rewrites of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from benchmarks.verdicts.case import Case, Split
 from benchmarks.verdicts.families import (
@@ -17,8 +16,18 @@ from benchmarks.verdicts.families import (
     tied,
     torch_encoder,
 )
-from benchmarks.verdicts.recipe import Edit, Family, Place, Recipe, edit, parameters
-from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9, UMUP, Role
+from benchmarks.verdicts.recipe import Edit, Family, Recipe, edit, parameters
+from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9
+from benchmarks.verdicts.variants import (
+    READOUT_PLACES,
+    case,
+    clipped,
+    rate_power,
+    rewrite,
+    scaled_epsilon,
+    strong_decay,
+    u_mup,
+)
 
 FAMILIES = (
     gpt2.FAMILY,
@@ -36,42 +45,6 @@ FAMILIES = (
     hugging_face.LLAMA,
 )
 EVERY_OPTIMIZER = ("adam", "adamw", "sgd", "momentum", "muon", "muon-kimi")
-
-#: Where people put the readout's multiplier.
-READOUT_PLACES: Mapping[str, dict[str, Place]] = {
-    "readout-input": {"head": ("", "input_multiplier")},
-    "readout-output": {"head": ("", "output_multiplier")},
-    "readout-loss": {"head": ("", "loss_multiplier")},
-}
-
-
-def case(
-    recipe: Recipe, variant: str = "", *, split: Split = Split.DEV, notes: str = "", **more: Any
-) -> Case:
-    """A recipe as a case, named after its family, optimizer and variant."""
-    name = "-".join(part for part in (recipe.family.name, recipe.optimizer, variant) if part)
-    fields: dict[str, Any] = {
-        "name": name,
-        "split": split,
-        "family": recipe.family.name,
-        "optimizer": recipe.optimizer,
-        "asked": recipe.choice.asked,
-        "subject": lambda: recipe.subject(f"benchmarks.verdicts:{name}"),
-        "widths": recipe.family.widths,
-        "expected": recipe.family.expected,
-        "notes": notes or recipe.family.why,
-    }
-    return Case(**{**fields, **more})
-
-
-def rewrite(where: str, theta: float, optimizer: str) -> tuple[Edit, ...]:
-    """The same function and training: init ÷ r^θ, multiplier × r^θ, and the rate to match."""
-    squared = optimizer in ("sgd", "momentum")
-    return (
-        edit(where, "init", -theta),
-        edit(where, "multiplier", theta),
-        edit(where, "lr", -2 * theta if squared else -theta),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +86,14 @@ def _tables(family: Family) -> Iterator[Case]:
         yield case(Recipe(family=family, optimizer=optimizer, table=MEAN_FIELD), "mean-field")
     for optimizer in ("adamw", "momentum"):
         yield case(Recipe(family=family, optimizer=optimizer, table=TABLE_9), "table-9")
-    inputs = {name: (-0.8, -0.2) for name, p in parameters(family).items() if p.role is Role.INPUT}
-    yield case(
-        Recipe(family=family, optimizer="adamw", table=UMUP, target="umup"),
-        "u-mup",
-        expected={**inputs, **family.expected},
-        notes="the embedding's rate falls as n^-½ by design, and its loss change with it",
-    )
+    yield u_mup(family, Split.DEV)
 
 
 def _bias_in_loss(family: Family, optimizer: str) -> tuple[Edit, ...]:
     """A multiplier in the loss is the readout's bias's too, whose rate must make up for it."""
     if "head.bias" not in parameters(family):
         return ()
-    return (edit("head.bias", "lr", 2.0 if optimizer in ("sgd", "momentum") else 1.0),)
+    return (edit("head.bias", "lr", rate_power(optimizer, 1.0)),)
 
 
 def _rewrites(rewrites: Rewrites) -> Iterator[Case]:
@@ -156,18 +123,10 @@ def _rewrites(rewrites: Rewrites) -> Iterator[Case]:
 def _other() -> Iterator[Case]:
     """Training that must not spoil the verdict: ε, decay, clipping; torch's own Muon."""
     for family in (gpt2.FAMILY, gqa.MORE_HEADS):
-        everywhere = edit("*", "eps", -1.0)
-        yield case(
-            Recipe(family=family, optimizer="adam", eps=1e-2, edits=(everywhere,)),
-            "scaled-epsilon",
-            notes="ε is larger than the gradients, and falls with width as they do",
-        )
-        yield case(
-            Recipe(family=family, optimizer="adamw", weight_decay=10.0),
-            "strong-decay",
-            notes="learning rate times decay is 0.005 at every width",
-        )
-        yield case(Recipe(family=family, optimizer="own-adamw", clip=0.1), "clipped")
+        yield scaled_epsilon(family, Split.DEV)
+        why = "learning rate times decay is 0.005 at every width"
+        yield strong_decay(family, Split.DEV, notes=why)
+        yield clipped(family, Split.DEV)
     small = replace(mlp.FAMILY, name="mlp-small", widths=(64, 128, 256), base=64)
     yield case(Recipe(family=small, optimizer="torch-muon"))
     yield case(Recipe(family=small, optimizer="torch-muon", table=TABLE_3), "table-3")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.verdicts.case import Case, Fault, Split
-from benchmarks.verdicts.healthy import case
 from benchmarks.verdicts.recipe import Edit, Family, Recipe
+from benchmarks.verdicts.variants import case, narrower_under_muon
 
 #: An edit's `what` → the cause to be named; any other is a multiplier.
 CAUSES = {
@@ -49,8 +49,8 @@ class Plant:
     source: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
-    def cases(self, split: Split) -> Iterator[Case]:
-        """A case for each optimizer."""
+    def cases(self, split: Split, *, widest_under_muon: bool = True) -> Iterator[Case]:
+        """A case for each optimizer; Muon, which is slow, may go without the widest model."""
         tensors = self.tensors or self.edits[0].where
         causes = self.causes or {
             CAUSES.get(change.what, "multiplier"): change.power for change in self.edits[:1]
@@ -63,8 +63,9 @@ class Plant:
             source=self.source,
         )
         for optimizer in self.optimizers:
+            narrower = narrower_under_muon(self.family, optimizer)
             recipe = Recipe(
-                family=self.family,
+                family=self.family if widest_under_muon else narrower,
                 optimizer=optimizer,
                 edits=(*self.besides, *self.edits),
                 **self.recipe,

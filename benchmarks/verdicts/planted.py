@@ -15,9 +15,17 @@ from benchmarks.verdicts.families import (
     tied,
     torch_encoder,
 )
-from benchmarks.verdicts.healthy import READOUT_PLACES
+from benchmarks.verdicts.faults import (
+    branches,
+    clipped,
+    epsilon_swallows,
+    init_before_norm,
+    norm_falls,
+    same,
+)
 from benchmarks.verdicts.plant import Plant, plant
 from benchmarks.verdicts.recipe import Family, edit
+from benchmarks.verdicts.variants import READOUT_PLACES
 
 
 def hidden(family: Family) -> tuple[str, ...]:
@@ -106,24 +114,9 @@ def _init_and_multipliers() -> Iterator[Plant]:
         tensors=("embedding",),
         also=("embedding.weight",),
     )
-    gains = edit("blocks.1.ln_2.weight", "init", 0.5)
-    yield plant(gpt2.FAMILY, "gain-grows", "adam", gains, causes={"init": 0.5, "multiplier": 0.5})
-    norm = edit("blocks.1.ln_2", "multiplier", -0.5)
-    yield plant(
-        gpt2.FAMILY,
-        "norm-falls",
-        "adam sgd",
-        norm,
-        tensors=("blocks.1.ln_2*",),
-        also=("blocks.1.up",),
-    )
-    yield plant(
-        cnn.BATCH_NORM,
-        "init-before-norm",
-        "adam",
-        edit("conv", "init", 0.5),
-        causes={"init": 0.5, "learning rate": -0.5},
-    )
+    yield from same("gain-grows", ((gpt2.FAMILY, "adam", "blocks.1.ln_2.weight"),))
+    yield from norm_falls(((gpt2.FAMILY, "adam sgd", "blocks.1.ln_2", "blocks.1.up"),))
+    yield from init_before_norm(((cnn.BATCH_NORM, "adam", "conv", 0.5),))
 
 
 def _attention_and_branches() -> Iterator[Plant]:
@@ -140,42 +133,16 @@ def _attention_and_branches() -> Iterator[Plant]:
                 also=queries_and_keys,
             )
     for family in (gpt2.FAMILY, gqa.MORE_HEADS, tied.FAMILY):
-        for power, name in ((0.5, "grows"), (-0.5, "falls")):
-            yield plant(
-                family,
-                f"branch-{name}",
-                "adam momentum",
-                edit(("blocks.0", "blocks.1"), "branch", power),
-                tensors=("*.out", "*.down"),
-                also=("*.out.bias", "*.down.bias"),
-            )
+        for power in (0.5, -0.5):
+            where, ends = ("blocks.0", "blocks.1"), ("*.out", "*.down")
+            yield from branches(((family, where, "adam momentum", power, ends),))
 
 
 def _optimizer_settings() -> Iterator[Plant]:
     for family in (gpt2.FAMILY, gqa.MORE_HEADS):
-        yield plant(
-            family,
-            "epsilon-swallows",
-            "adam adamw",
-            tensors=("*",),
-            causes={"epsilon": 1.0},
-            recipe={"eps": 1e-2},
-        )
-        yield plant(
-            family,
-            "clipped",
-            "momentum",
-            tensors=("*",),
-            causes={"clipping": 0.5},
-            recipe={"clip": 0.1},
-        )
-        yield plant(
-            family,
-            "decay-grows",
-            "adamw",
-            edit(hidden(family), "weight_decay", 1.0),
-            recipe={"weight_decay": 20.0},
-        )
+        yield from epsilon_swallows((family,), "adam adamw")
+        yield from clipped((family,))
+        yield from same("decay-grows", ((family, "adamw", hidden(family)),))
         yield plant(
             family,
             "decay-unscaled",
@@ -184,14 +151,8 @@ def _optimizer_settings() -> Iterator[Plant]:
             invisible="learning rate times decay is 5e-5: three updates show nothing of it; only "
             "the optimizer's groups do",
         )
-    for family, (_, layer, _) in LAYERS.items():
-        yield plant(
-            family,
-            "gradient-grows",
-            "sgd",
-            edit(layer, "gradient", 0.5),
-            causes={"gradient scale": 0.5, "learning rate": 0.5},
-        )
+    rows = ((family, "sgd", layer) for family, (_, layer, _) in LAYERS.items())
+    yield from same("gradient-grows", rows)
 
 
 def cases() -> Iterator[Case]:

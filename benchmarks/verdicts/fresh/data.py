@@ -6,14 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from benchmarks.verdicts.data import fixed
+
 MASK = 256
 ITEMS, LABELS, RELATIONS = 100, 6, 3
 Batch = Iterator[tuple[Tensor, ...]]
-
-
-def _fixed(*shape: int) -> Tensor:
-    """The same normal numbers always."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 def masked_tokens(*, batch_size: int, seq_len: int, seed: int) -> Iterator[dict[str, Tensor]]:
@@ -52,7 +49,7 @@ def tagged_tokens(*, batch_size: int, seq_len: int, seed: int) -> Batch:
 def spectrograms(*, batch_size: int, seq_len: int, seed: int) -> Batch:
     """(B, 4T, 16) frames of four sounds in turn, and their (B, 4) labels from 1."""
     random = torch.Generator().manual_seed(seed)
-    sounds = _fixed(12, 16)
+    sounds = fixed(12, 16)
     while True:
         labels = torch.randint(1, 12, (batch_size, 4), generator=random)
         frames = sounds[labels].repeat_interleave(seq_len, 1)
@@ -90,7 +87,7 @@ def scenes(*, batch_size: int, seq_len: int, seed: int) -> Batch:
     Five colours stand for the classes; a box says how far its object sticks out of its cell.
     """
     random = torch.Generator().manual_seed(seed)
-    colours = torch.cat([torch.zeros(1, 3), 2 * _fixed(5, 3)])
+    colours = torch.cat([torch.zeros(1, 3), 2 * fixed(5, 3)])
     shape = (batch_size, seq_len // 2, seq_len // 2)
     while True:
         there = torch.rand(shape, generator=random) < 0.4
@@ -104,7 +101,7 @@ def scenes(*, batch_size: int, seq_len: int, seed: int) -> Batch:
 def diffused(*, batch_size: int, seq_len: int, seed: int) -> Batch:
     """(B·T, 24) members of clusters on their way to noise, how far (B·T,), and the noise."""
     random = torch.Generator().manual_seed(seed)
-    centres, count = _fixed(10, 24), batch_size * seq_len
+    centres, count = fixed(10, 24), batch_size * seq_len
     while True:
         clean = centres[torch.randint(10, (count,), generator=random)]
         time = torch.rand(count, generator=random)
@@ -116,7 +113,7 @@ def diffused(*, batch_size: int, seq_len: int, seed: int) -> Batch:
 def curves(*, batch_size: int, seq_len: int, seed: int) -> Batch:
     """(2B·T, 8) points near a bent sheet, of about half the size of a unit normal's."""
     random = torch.Generator().manual_seed(seed)
-    directions = _fixed(3, 8)
+    directions = fixed(3, 8)
     while True:
         x = torch.randn(2 * batch_size * seq_len, 3, generator=random)
         noise = torch.randn(len(x), 8, generator=random) / 3
@@ -127,7 +124,7 @@ def molecules(*, batch_size: int, seq_len: int, seed: int) -> Iterator[dict[str,
     """2B molecules of T atoms as one graph: kinds, edges with lengths, three properties."""
     random = torch.Generator().manual_seed(seed)
     count, kinds = 2 * batch_size * seq_len, 8
-    worth = _fixed(kinds, 3)
+    worth = fixed(kinds, 3)
     while True:
         kind = torch.randint(kinds, (count,), generator=random)
         molecule = torch.arange(count) // seq_len
@@ -185,7 +182,7 @@ def rays(*, batch_size: int, seq_len: int, seed: int) -> Batch:
 def rollouts(*, batch_size: int, seq_len: int, seed: int) -> Iterator[dict[str, Tensor]]:
     """B·T steps: (., 24) observations, actions of six, advantages of unit size, returns."""
     random = torch.Generator().manual_seed(seed)
-    wishes, count = _fixed(24, 6) / 24**0.5, batch_size * seq_len
+    wishes, count = fixed(24, 6) / 24**0.5, batch_size * seq_len
     while True:
         observations = torch.randn(count, 24, generator=random)
         action = torch.randint(6, (count,), generator=random)
@@ -198,7 +195,7 @@ def rollouts(*, batch_size: int, seq_len: int, seed: int) -> Iterator[dict[str, 
 def transitions(*, batch_size: int, seq_len: int, seed: int) -> Batch:
     """(5, B·T, 10) states with actions, drawn for each of five models, and (5, B·T, 6) changes."""
     random = torch.Generator().manual_seed(seed)
-    directions = _fixed(10, 6) / 10**0.5
+    directions = fixed(10, 6) / 10**0.5
     while True:
         x = torch.randn(5, batch_size * seq_len, 10, generator=random)
         noise = torch.randn(5, batch_size * seq_len, 6, generator=random) / 4
@@ -208,7 +205,7 @@ def transitions(*, batch_size: int, seq_len: int, seed: int) -> Batch:
 def tables(*, batch_size: int, seq_len: int, seed: int) -> Iterator[dict[str, Tensor]]:
     """B·T/2 rows of six numbers and three categories of five, and one of three classes."""
     random = torch.Generator().manual_seed(seed)
-    wishes = _fixed(6, 3)
+    wishes = fixed(6, 3)
     while True:
         numbers = torch.randn(batch_size * seq_len // 2, 6, generator=random)
         categories = torch.randint(5, (len(numbers), 3), generator=random)
@@ -219,7 +216,7 @@ def tables(*, batch_size: int, seq_len: int, seed: int) -> Iterator[dict[str, Te
 def activations(*, batch_size: int, seq_len: int, seed: int) -> Batch:
     """(2B·T, 24) sums of a few of forty directions, of about unit size."""
     random = torch.Generator().manual_seed(seed)
-    directions = _fixed(40, 24)
+    directions = fixed(40, 24)
     while True:
         there = torch.rand(2 * batch_size * seq_len, 40, generator=random)
         there = there * (torch.rand(there.shape, generator=random) < 0.08)

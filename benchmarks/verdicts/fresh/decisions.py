@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.verdicts.fresh.data import rollouts, tables, transitions
-from benchmarks.verdicts.fresh.layers import SMALL_HEAD, Attention
 from benchmarks.verdicts.layers import LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family
+from benchmarks.verdicts.sequence_layers import SMALL_HEAD, Attention
 
 
 class ActorCritic(nn.Module):

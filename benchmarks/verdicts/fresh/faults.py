@@ -10,4 +10,4 @@ def cases(split: Split) -> Iterator[Case]:
     """All of them."""
     for plants in (rates.plants(), sizes.plants()):
         for each in plants:
-            yield from each.cases(split)
+            yield from each.cases(split, widest_under_muon=False)

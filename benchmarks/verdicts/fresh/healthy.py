@@ -1,8 +1,6 @@
 """Correct µP models of the fresh families, and rewrites of them that compute the same."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from functools import cache
 
 from benchmarks.verdicts.case import Case, Split
 from benchmarks.verdicts.fresh.decisions import ACTOR_CRITIC, ENSEMBLE, TABULAR
@@ -12,9 +10,23 @@ from benchmarks.verdicts.fresh.science import MPNN_FAMILY, PINN, POINT_NET, RADI
 from benchmarks.verdicts.fresh.signals import CONFORMER, PATCH_TST, WAVE_ENCODER
 from benchmarks.verdicts.fresh.text import BERT, BLOOM, GEMMA, GRIFFIN, SENTENCE_PAIR, TEXT_CNN
 from benchmarks.verdicts.fresh.vision import DETECTOR, MOBILENET
-from benchmarks.verdicts.healthy import READOUT_PLACES, case, rewrite
-from benchmarks.verdicts.recipe import Edit, Family, Recipe, edit, parameters
-from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9, UMUP, Role
+from benchmarks.verdicts.recipe import Edit, Family, edit, parameters
+from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9
+from benchmarks.verdicts.variants import (
+    READOUT_PLACES,
+    by_table,
+    case,
+    clipped,
+    lean,
+    plain,
+    rate_power,
+    resized,
+    rewrite,
+    scaled_epsilon,
+    strong_decay,
+    u_mup,
+    zero_readouts,
+)
 
 #: family → optimizers. Muon goes where a batch has no more tokens or pixels than the narrowest
 #: model has channels: beyond that the rank of a gradient, and Muon's step with it, grows with
@@ -50,74 +62,54 @@ BEFORE_NORMS: Mapping[Family, str] = {
     WAVE_ENCODER: "conv_?",
     MOBILENET: "blocks.*.project",
 }
-_SQUARED = ("sgd", "momentum")
-
-
-@cache
-def trained_with(optimizer: str, family: Family) -> Family:
-    """The family; orthogonalising is slow, and under Muon the widest model is left out."""
-    if "muon" not in optimizer:
-        return family
-    return replace(family, widths=tuple(width for width in family.widths if width < 512))
-
-
-def recipe(family: Family, optimizer: str, *edits: Edit, **more: object) -> Recipe:
-    """Short for `Recipe`."""
-    fields: dict[str, object] = {"optimizer": optimizer, "edits": edits, **more}
-    return Recipe(family=trained_with(optimizer, family), **fields)  # type: ignore[arg-type]
-
-
-def _plain(split: Split) -> Iterator[Case]:
-    for family, optimizers in PLAIN.items():
-        for optimizer in optimizers.split():
-            yield case(recipe(family, optimizer), split=split)
 
 
 def _tables(split: Split) -> Iterator[Case]:
-    for family, optimizer in (
-        (BERT, "adam"),
-        (CONFORMER, "adamw"),
-        (WAVE_ENCODER, "sgd"),
-        (DETECTOR, "adam"),
-        (MPNN_FAMILY, "momentum"),
-        (ACTOR_CRITIC, "muon"),
-        (SPARSE, "adam"),
-        (BLOOM, "muon"),
-        (TABULAR, "own-adamw"),
-    ):
-        yield case(recipe(family, optimizer, table=TABLE_3), "table-3", split=split)
-    for family, optimizer in (
-        (GEMMA, "adam"),
-        (GRIFFIN, "adamw"),
-        (TEXT_CNN, "sgd"),
-        (MOBILENET, "adam"),
-        (DENOISER, "muon-kimi"),
-        (PINN, "adam"),
-        (RADIANCE, "momentum"),
-        (RECOMMENDER, "sgd"),
-        (BERT, "muon-kimi"),
-    ):
-        yield case(recipe(family, optimizer, table=MEAN_FIELD), "mean-field", split=split)
-    for family, optimizer in (
-        (BLOOM, "adam"),
-        (SENTENCE_PAIR, "sgd"),
-        (FLOW, "adamw"),
-        (POINT_NET, "momentum"),
-    ):
-        yield case(recipe(family, optimizer, table=TABLE_9), "table-9", split=split)
+    yield from by_table(
+        "table-3",
+        TABLE_3,
+        (
+            (BERT, "adam"),
+            (CONFORMER, "adamw"),
+            (WAVE_ENCODER, "sgd"),
+            (DETECTOR, "adam"),
+            (MPNN_FAMILY, "momentum"),
+            (ACTOR_CRITIC, "muon"),
+            (SPARSE, "adam"),
+            (BLOOM, "muon"),
+            (TABULAR, "own-adamw"),
+        ),
+        split,
+    )
+    yield from by_table(
+        "mean-field",
+        MEAN_FIELD,
+        (
+            (GEMMA, "adam"),
+            (GRIFFIN, "adamw"),
+            (TEXT_CNN, "sgd"),
+            (MOBILENET, "adam"),
+            (DENOISER, "muon-kimi"),
+            (PINN, "adam"),
+            (RADIANCE, "momentum"),
+            (RECOMMENDER, "sgd"),
+            (BERT, "muon-kimi"),
+        ),
+        split,
+    )
+    yield from by_table(
+        "table-9",
+        TABLE_9,
+        (
+            (BLOOM, "adam"),
+            (SENTENCE_PAIR, "sgd"),
+            (FLOW, "adamw"),
+            (POINT_NET, "momentum"),
+        ),
+        split,
+    )
     for family in (GEMMA, GRIFFIN):
-        inputs: dict[str, tuple[float, float]] = {
-            name: (-0.8, -0.2)
-            for name, known in parameters(family).items()
-            if known.role is Role.INPUT
-        }
-        yield case(
-            recipe(family, "adamw", table=UMUP, target="umup"),
-            "u-mup",
-            split=split,
-            expected={**inputs, **family.expected},
-            notes="the embedding's rate falls as n^-½ by design, and its loss change with it",
-        )
+        yield u_mup(family, split)
 
 
 def _readouts(split: Split) -> Iterator[Case]:
@@ -135,25 +127,22 @@ def _readouts(split: Split) -> Iterator[Case]:
         edits: tuple[Edit, ...] = ()
         if place != "readout-input" and "head.bias" in parameters(family):
             # the multiplier is the bias's too, whose rate must make up for it
-            edits = (edit("head.bias", "lr", 2.0 if optimizer in _SQUARED else 1.0),)
-        moved = recipe(family, optimizer, *edits, places=READOUT_PLACES[place])
+            edits = (edit("head.bias", "lr", rate_power(optimizer, 1.0)),)
+        moved = lean(family, optimizer, *edits, places=READOUT_PLACES[place])
         yield case(moved, place, split=split)
-    for family, zero, optimizer in (
-        (GEMMA, ("head",), "adam"),
-        (BERT, ("decoder",), "adamw"),
-        (FLOW, ("*.leave",), "adam"),
-        (DENOISER, ("*.film", "head"), "adam"),
-        (RADIANCE, ("*_head",), "adam"),
-        (ACTOR_CRITIC, ("policy", "value"), "momentum"),
-        (DETECTOR, ("*_head",), "sgd"),
-        (PATCH_TST, ("head",), "muon"),
-    ):
-        yield case(
-            recipe(family, optimizer, zero=zero),
-            "zero-readout",
-            split=split,
-            notes="at the first update only what starts at zero and its bias have a gradient",
-        )
+    yield from zero_readouts(
+        (
+            (GEMMA, ("head",), "adam"),
+            (BERT, ("decoder",), "adamw"),
+            (FLOW, ("*.leave",), "adam"),
+            (DENOISER, ("*.film", "head"), "adam"),
+            (RADIANCE, ("*_head",), "adam"),
+            (ACTOR_CRITIC, ("policy", "value"), "momentum"),
+            (DETECTOR, ("*_head",), "sgd"),
+            (PATCH_TST, ("head",), "muon"),
+        ),
+        split,
+    )
 
 
 def _rewrites(split: Split) -> Iterator[Case]:
@@ -169,19 +158,19 @@ def _rewrites(split: Split) -> Iterator[Case]:
         (ACTOR_CRITIC, "shared", "critic", "torch-muon"),
     ):
         edits = (*rewrite(up, 0.5, optimizer), *rewrite(down, -0.5, optimizer))
-        yield case(recipe(family, optimizer, *edits), "moved-factors", split=split)
+        yield case(lean(family, optimizer, *edits), "moved-factors", split=split)
     for family, norm, optimizer in (
         (BERT, "layers.*.attention_norm", "adam"),
         (BLOOM, "h.*.input_layernorm", "sgd"),
         (TABULAR, "blocks.*.ffn_norm", "adam"),
     ):
-        rate = -1.0 if optimizer in _SQUARED else -0.5
+        rate = rate_power(optimizer, -0.5)
         edits = (
             edit(norm, "multiplier", 0.5),
             edit(f"{norm}.weight", "init", -0.5),
             edit((f"{norm}.weight", f"{norm}.bias"), "lr", rate),
         )
-        yield case(recipe(family, optimizer, *edits), "moved-gains", split=split)
+        yield case(lean(family, optimizer, *edits), "moved-gains", split=split)
     for family, optimizer in (
         (GEMMA, "adam"),
         (BLOOM, "adamw"),
@@ -190,7 +179,7 @@ def _rewrites(split: Split) -> Iterator[Case]:
     ):
         change = edit(BEFORE_NORMS[family], "multiplier", 0.5)
         yield case(
-            recipe(family, optimizer, change),
+            lean(family, optimizer, change),
             "free-multiplier",
             split=split,
             notes="the norm behind it takes a layer's multiplier away, forward and backward",
@@ -201,15 +190,9 @@ def _rewrites(split: Split) -> Iterator[Case]:
         (WAVE_ENCODER, "adam"),
         (MOBILENET, "sgd"),
     ):
-        where = BEFORE_NORMS[family]
-        rate = 1.0 if optimizer in _SQUARED else 0.5
-        edits = (
-            edit(where, "init", 0.5),
-            edit(where, "lr", rate),
-            edit(where, "weight_decay", -rate),
-        )
+        edits = resized(BEFORE_NORMS[family], 0.5, optimizer)
         yield case(
-            recipe(family, optimizer, *edits),
+            lean(family, optimizer, *edits),
             "larger-before-norm",
             split=split,
             notes="the norm behind it leaves only how far a step turns the weight",
@@ -217,21 +200,16 @@ def _rewrites(split: Split) -> Iterator[Case]:
 
 
 def _settings(split: Split) -> Iterator[Case]:
-    falls = edit("*", "eps", -1.0)
     for family in (BLOOM, RECOMMENDER):
-        yield case(
-            recipe(family, "adam", falls, eps=1e-2),
-            "scaled-epsilon",
-            split=split,
-            notes="ε is larger than the gradients, and falls with width as they do",
-        )
+        yield scaled_epsilon(family, split)
     for family in (GEMMA, ENSEMBLE, TEXT_CNN):
-        yield case(recipe(family, "adamw", weight_decay=10.0), "strong-decay", split=split)
+        yield strong_decay(family, split)
     for family in (DETECTOR, FLOW):
-        yield case(recipe(family, "own-adamw", clip=0.1), "clipped", split=split)
+        yield clipped(family, split)
 
 
 def cases(split: Split) -> Iterator[Case]:
     """All of them."""
-    for rows in (_plain, _tables, _readouts, _rewrites, _settings):
+    yield from plain(PLAIN, split)
+    for rows in (_tables, _readouts, _rewrites, _settings):
         yield from rows(split)

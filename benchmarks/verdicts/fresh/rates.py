@@ -2,25 +2,21 @@
 
 from collections.abc import Iterator
 
+from benchmarks.verdicts.faults import clipped, epsilon_swallows, same
 from benchmarks.verdicts.fresh.decisions import ACTOR_CRITIC, ENSEMBLE, TABULAR
 from benchmarks.verdicts.fresh.generative import DENOISER, FLOW, SPARSE
-from benchmarks.verdicts.fresh.plants import planted, same
 from benchmarks.verdicts.fresh.recommender import RECOMMENDER
 from benchmarks.verdicts.fresh.science import MPNN_FAMILY, PINN, POINT_NET, RADIANCE
 from benchmarks.verdicts.fresh.signals import CONFORMER, PATCH_TST, WAVE_ENCODER
 from benchmarks.verdicts.fresh.text import BERT, BLOOM, GEMMA, GRIFFIN, SENTENCE_PAIR, TEXT_CNN
 from benchmarks.verdicts.fresh.vision import DETECTOR, MOBILENET
-from benchmarks.verdicts.plant import Plant
+from benchmarks.verdicts.plant import Plant, plant
 from benchmarks.verdicts.recipe import edit
-from benchmarks.verdicts.rules import TABLE_3
 
 
 def _rates() -> Iterator[Plant]:
-    where: str | tuple[str, ...]
     yield from same(
         "one-rate",
-        "lr",
-        1.0,
         (
             (BERT, "adam", "layers.1.output"),
             (GEMMA, "adamw", "layers.0.mlp.gate_proj"),
@@ -47,8 +43,6 @@ def _rates() -> Iterator[Plant]:
     )
     yield from same(
         "one-rate-falls",
-        "lr",
-        -1.0,
         (
             (GRIFFIN, "muon", "blocks.0.mlp.up_proj"),
             (DETECTOR, "adam", "top"),
@@ -57,8 +51,6 @@ def _rates() -> Iterator[Plant]:
     )
     yield from same(
         "first-rate-falls",
-        "lr",
-        -1.0,
         (
             (BERT, "adamw", "words"),
             (GRIFFIN, "momentum", "embedder"),
@@ -74,58 +66,66 @@ def _rates() -> Iterator[Plant]:
     )
     yield from same(
         "readout-rate-falls",
-        "lr",
-        -1.0,
         (
             (BERT, "sgd", "decoder"),
             (FLOW, "torch-muon", "*.leave"),
             (POINT_NET, "momentum", "head"),
         ),
     )
-    yield planted(TABULAR, "places-rate-grows", "adamw", edit("row_token", "lr", 1.0))
-    yield planted(PATCH_TST, "positions-rate-falls", "adam", edit("positions", "lr", -1.0))
-    yield planted(BERT, "segments-rate-grows", "adam", edit("segments", "lr", 0.5))
-    yield planted(
+    yield plant(TABULAR, "places-rate-grows", "adamw", edit("row_token", "lr", 1.0))
+    yield plant(PATCH_TST, "positions-rate-falls", "adam", edit("positions", "lr", -1.0))
+    yield plant(BERT, "segments-rate-grows", "adam", edit("segments", "lr", 0.5))
+    yield plant(
         MOBILENET,
         "depthwise-as-hidden",
         "adam",
         edit("blocks.*.depthwise", "lr", -1.0),
         causes={"learning rate": -1.0, "init": 1.0},
     )
-    yield planted(GRIFFIN, "depthwise-as-hidden", "adamw", edit("*.conv", "lr", -1.0))
-    yield planted(RECOMMENDER, "tied-rate-falls", "adam", edit("items", "lr", -1.0))
-    for family, optimizer, where in (
+    yield plant(GRIFFIN, "depthwise-as-hidden", "adamw", edit("*.conv", "lr", -1.0))
+    yield plant(RECOMMENDER, "tied-rate-falls", "adam", edit("items", "lr", -1.0))
+    yield from same(
+        "kimi-rate-unscaled",
         (
-            BERT,
-            "muon-kimi",
-            ("*.query", "*.key", "*.value", "*.dense", "*.intermediate", "*.output", "transform"),
+            (
+                BERT,
+                "muon-kimi",
+                (
+                    "*.query",
+                    "*.key",
+                    "*.value",
+                    "*.dense",
+                    "*.intermediate",
+                    "*.output",
+                    "transform",
+                ),
+            ),
+            (FLOW, "muon-kimi", ("*.middle",)),
+            (ENSEMBLE, "muon-kimi", ("weight_1", "weight_2")),
         ),
-        (FLOW, "muon-kimi", ("*.middle",)),
-        (ENSEMBLE, "muon-kimi", ("weight_1", "weight_2")),
-    ):
-        yield planted(family, "kimi-rate-unscaled", optimizer, edit(where, "lr", 0.5))
-    for family, optimizer, where in (
-        (SENTENCE_PAIR, "adam", ("encode_?", "compare")),
-        (PINN, "adam", ("lin_2", "lin_3")),
-        (RADIANCE, "adamw", ("trunk_2", "trunk_3", "feature", "view")),
-    ):
-        yield planted(family, "hidden-rate-unscaled", optimizer, edit(where, "lr", 1.0))
-    for family, optimizer, where in (
-        (GRIFFIN, "adam", "head"),
-        (DETECTOR, "adam", "class_head"),
-        (ACTOR_CRITIC, "adam", "policy"),
-    ):
-        yield planted(
-            family, "head-forgotten", optimizer, edit(where, "lr", 1.0), recipe={"table": TABLE_3}
-        )
+    )
+    yield from same(
+        "hidden-rate-unscaled",
+        (
+            (SENTENCE_PAIR, "adam", ("encode_?", "compare")),
+            (PINN, "adam", ("lin_2", "lin_3")),
+            (RADIANCE, "adamw", ("trunk_2", "trunk_3", "feature", "view")),
+        ),
+    )
+    yield from same(
+        "head-forgotten",
+        (
+            (GRIFFIN, "adam", "head"),
+            (DETECTOR, "adam", "class_head"),
+            (ACTOR_CRITIC, "adam", "policy"),
+        ),
+    )
 
 
 def _vectors() -> Iterator[Plant]:
     """Biases, gains, decays of channels."""
     yield from same(
         "bias-rate-grows",
-        "lr",
-        1.0,
         (
             (PATCH_TST, "adam", "ff_?.bias"),
             (MPNN_FAMILY, "adamw", "*.from_length.bias"),
@@ -136,76 +136,46 @@ def _vectors() -> Iterator[Plant]:
     )
     yield from same(
         "bias-rate-unscaled",
-        "lr",
-        -1.0,
         (
             (DENOISER, "sgd", "blocks.?.up.bias"),
             (BERT, "sgd", "*.intermediate.bias"),
             (POINT_NET, "momentum", "cloud_?.bias"),
         ),
     )
-    yield planted(CONFORMER, "gain-rate-grows", "adam", edit("norm.weight", "lr", 1.0))
-    yield planted(BERT, "gain-rate-falls", "adam", edit("*_norm.weight", "lr", -1.0))
-    yield planted(GEMMA, "gain-rate-grows", "adam", edit("*.post_mlp.gain", "lr", 1.0))
-    yield planted(BLOOM, "gain-rate-unscaled", "sgd", edit("ln_f.weight", "lr", -1.0))
-    yield planted(MOBILENET, "gain-rate-falls", "adamw", edit("*.bn_2.weight", "lr", -1.0))
-    yield planted(GRIFFIN, "fade-rate-grows", "adam", edit("*.fade", "lr", 1.0))
+    yield plant(CONFORMER, "gain-rate-grows", "adam", edit("norm.weight", "lr", 1.0))
+    yield plant(BERT, "gain-rate-falls", "adam", edit("*_norm.weight", "lr", -1.0))
+    yield plant(GEMMA, "gain-rate-grows", "adam", edit("*.post_mlp.gain", "lr", 1.0))
+    yield plant(BLOOM, "gain-rate-unscaled", "sgd", edit("ln_f.weight", "lr", -1.0))
+    yield plant(MOBILENET, "gain-rate-falls", "adamw", edit("*.bn_2.weight", "lr", -1.0))
+    yield plant(GRIFFIN, "fade-rate-grows", "adam", edit("*.fade", "lr", 1.0))
 
 
 def _settings() -> Iterator[Plant]:
-    where: str | tuple[str, ...]
-    for family in (GEMMA, ACTOR_CRITIC, PATCH_TST):
-        yield planted(
-            family,
-            "epsilon-swallows",
-            "adam",
-            tensors=("*",),
-            causes={"epsilon": 1.0},
-            recipe={"eps": 1e-2},
-        )
-    for family, where in ((BLOOM, "h.*.dense"), (DENOISER, "blocks.?.down")):
-        yield planted(
-            family,
-            "one-epsilon",
-            "adam",
-            edit(where, "eps", 1.0),
-            besides=(edit("*", "eps", -1.0),),
-            recipe={"eps": 1e-2},
-        )
-    # Here the readout dominates the gradient's norm, which therefore falls as n^-½ and is cut less.
-    for family in (SPARSE, TEXT_CNN, PATCH_TST):
-        yield planted(
-            family,
-            "clipped",
-            "momentum",
-            tensors=("*",),
-            causes={"clipping": 0.5},
-            recipe={"clip": 0.1},
-        )
-    for family, where in (
-        (BERT, ("*.query", "*.key", "*.value", "*.dense", "*.intermediate", "*.output")),
-        (SENTENCE_PAIR, ("encode_?", "compare")),
-        (MPNN_FAMILY, ("*.from_source", "*.from_target", "*.update", "readout_1")),
-    ):
-        yield planted(
-            family,
-            "decay-grows",
-            "adamw",
-            edit(where, "weight_decay", 1.0),
-            recipe={"weight_decay": 20.0},
-        )
-    for family, where in (
-        (BLOOM, "h.0.dense"),
-        (WAVE_ENCODER, "projection"),
-        (ENSEMBLE, "weight_1"),
-    ):
-        yield planted(
-            family,
-            "gradient-grows",
-            "sgd",
-            edit(where, "gradient", 0.5),
-            causes={"gradient scale": 0.5, "learning rate": 0.5},
-        )
+    yield from epsilon_swallows((GEMMA, ACTOR_CRITIC, PATCH_TST))
+    yield from same(
+        "one-epsilon", ((BLOOM, "adam", "h.*.dense"), (DENOISER, "adam", "blocks.?.down"))
+    )
+    yield from clipped((SPARSE, TEXT_CNN, PATCH_TST))
+    yield from same(
+        "decay-grows",
+        (
+            (
+                BERT,
+                "adamw",
+                ("*.query", "*.key", "*.value", "*.dense", "*.intermediate", "*.output"),
+            ),
+            (SENTENCE_PAIR, "adamw", ("encode_?", "compare")),
+            (MPNN_FAMILY, "adamw", ("*.from_source", "*.from_target", "*.update", "readout_1")),
+        ),
+    )
+    yield from same(
+        "gradient-grows",
+        (
+            (BLOOM, "sgd", "h.0.dense"),
+            (WAVE_ENCODER, "sgd", "projection"),
+            (ENSEMBLE, "sgd", "weight_1"),
+        ),
+    )
 
 
 def plants() -> Iterator[Plant]:

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.verdicts.fresh.data import ITEMS, purchases
-from benchmarks.verdicts.fresh.layers import Attention
 from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family
+from benchmarks.verdicts.sequence_layers import Attention
 
 
 class PurchaseBlock(nn.Module):

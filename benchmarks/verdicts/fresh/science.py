@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.verdicts.fresh.data import clouds, molecules, places_and_times, rays
-from benchmarks.verdicts.fresh.layers import SMALL_HEAD, waves
 from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family, classification_loss
+from benchmarks.verdicts.sequence_layers import SMALL_HEAD, waves
 
 
 class MessagePassing(nn.Module):

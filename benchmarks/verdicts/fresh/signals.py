@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.verdicts.fresh.data import recordings, series, spectrograms
-from benchmarks.verdicts.fresh.layers import SMALL_HEAD, Attention, Conv1d
 from benchmarks.verdicts.layers import LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family, classification_loss
+from benchmarks.verdicts.sequence_layers import SMALL_HEAD, Attention, Conv1d
 
 
 class FeedForward(nn.Module):

@@ -2,24 +2,29 @@
 
 from collections.abc import Iterator
 
+from benchmarks.verdicts.faults import (
+    attention,
+    branches,
+    init_before_norm,
+    logits_grow,
+    norm_falls,
+    same,
+)
 from benchmarks.verdicts.fresh.decisions import ACTOR_CRITIC, ENSEMBLE, TABULAR
 from benchmarks.verdicts.fresh.generative import DENOISER, FLOW, SPARSE
-from benchmarks.verdicts.fresh.plants import planted, same
 from benchmarks.verdicts.fresh.recommender import RECOMMENDER
 from benchmarks.verdicts.fresh.science import MPNN_FAMILY, PINN, POINT_NET, RADIANCE
 from benchmarks.verdicts.fresh.signals import CONFORMER, PATCH_TST, WAVE_ENCODER
 from benchmarks.verdicts.fresh.text import BERT, BLOOM, GEMMA, GRIFFIN, SENTENCE_PAIR, TEXT_CNN
 from benchmarks.verdicts.fresh.vision import DETECTOR, MOBILENET
-from benchmarks.verdicts.plant import Plant
+from benchmarks.verdicts.plant import Plant, plant
 from benchmarks.verdicts.recipe import edit
-from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3
+from benchmarks.verdicts.rules import TABLE_3
 
 
 def _inits() -> Iterator[Plant]:
     yield from same(
         "one-init-grows",
-        "init",
-        0.5,
         (
             (BERT, "adam", "layers.0.intermediate"),
             (BLOOM, "momentum", "h.1.h_to_4h"),
@@ -42,8 +47,6 @@ def _inits() -> Iterator[Plant]:
     )
     yield from same(
         "one-init-falls",
-        "init",
-        -0.5,
         (
             (BLOOM, "adam", "h.1.four_h_to_h"),
             (DENOISER, "adam", "blocks.1.down"),
@@ -53,8 +56,6 @@ def _inits() -> Iterator[Plant]:
     )
     yield from same(
         "first-init-falls",
-        "init",
-        -0.5,
         (
             (GRIFFIN, "adam", "embedder"),
             (POINT_NET, "sgd", "point_1"),
@@ -63,63 +64,45 @@ def _inits() -> Iterator[Plant]:
     )
     yield from same(
         "first-init-grows",
-        "init",
-        0.5,
         ((SENTENCE_PAIR, "momentum", "embedding"), (DENOISER, "adamw", "into")),
     )
     yield from same(
         "readout-init-grows",
-        "init",
-        0.5,
         ((BERT, "adam", "decoder"), (MPNN_FAMILY, "sgd", "head"), (SPARSE, "adamw", "decoder")),
     )
     for family, optimizer, where in (
         (BLOOM, "adam", "head"),
         (ACTOR_CRITIC, "adam", "value"),
     ):
-        yield planted(
+        yield plant(
             family,
             "head-init-by-root",
             optimizer,
             edit(where, "init", 0.5),
             recipe={"table": TABLE_3},
         )
-    # Where a norm takes the layer's size away, init and rate are one fault: what counts is how far
-    # a step turns the weight, which is Δ/W, and under SGD Δ is itself as 1/W.
-    for family, optimizer, where, power in (
-        (WAVE_ENCODER, "adam", "conv_1", 0.5),
-        (WAVE_ENCODER, "momentum", "conv_2", 0.5),
-        (MOBILENET, "sgd", "blocks.0.expand", 0.5),
-        (BLOOM, "adam", "word_embeddings", -0.5),
-        (GEMMA, "muon-kimi", "layers.0.v_proj", 0.5),
-    ):
-        rate = 2 * power if optimizer in ("sgd", "momentum") else power
-        yield planted(
-            family,
-            "init-before-norm",
-            optimizer,
-            edit(where, "init", power),
-            causes={"init": power, "learning rate": -rate},
+    yield from init_before_norm(
+        (
+            (WAVE_ENCODER, "adam", "conv_1", 0.5),
+            (WAVE_ENCODER, "momentum", "conv_2", 0.5),
+            (MOBILENET, "sgd", "blocks.0.expand", 0.5),
+            (BLOOM, "adam", "word_embeddings", -0.5),
+            (GEMMA, "muon-kimi", "layers.0.v_proj", 0.5),
         )
-    for family, optimizer, where in (
-        (WAVE_ENCODER, "adamw", "conv_0"),
-        (GEMMA, "adam", "layers.1.o_proj"),
-        (BLOOM, "muon", "word_embeddings"),
-    ):
-        yield planted(
-            family,
-            "rate-before-norm",
-            optimizer,
-            edit(where, "lr", -1.0),
-            causes={"learning rate": -1.0, "init": 1.0},
-        )
+    )
+    yield from same(
+        "rate-before-norm",
+        (
+            (WAVE_ENCODER, "adamw", "conv_0"),
+            (GEMMA, "adam", "layers.1.o_proj"),
+            (BLOOM, "muon", "word_embeddings"),
+        ),
+    )
 
 
 def _multipliers() -> Iterator[Plant]:
     yield from same(
         "readout-by-root",
-        "multiplier",
-        0.5,
         (
             (BERT, "adam", "decoder"),
             (GEMMA, "sgd", "head"),
@@ -134,8 +117,6 @@ def _multipliers() -> Iterator[Plant]:
     )
     yield from same(
         "readout-unscaled",
-        "multiplier",
-        1.0,
         (
             (GRIFFIN, "adam", "head"),
             (DETECTOR, "adam", "box_head"),
@@ -145,14 +126,10 @@ def _multipliers() -> Iterator[Plant]:
     )
     yield from same(
         "readout-too-small",
-        "multiplier",
-        -0.5,
         ((POINT_NET, "adam", "head"), (BLOOM, "momentum", "head")),
     )
     yield from same(
         "multiplier-grows",
-        "multiplier",
-        0.5,
         (
             (DENOISER, "adam", "blocks.0.film"),
             (SENTENCE_PAIR, "sgd", "compare"),
@@ -160,25 +137,19 @@ def _multipliers() -> Iterator[Plant]:
     )
     yield from same(
         "multiplier-falls",
-        "multiplier",
-        -0.5,
         ((FLOW, "adamw", "couplings.2.middle"), (MOBILENET, "adam", "blocks.0.excite")),
     )
-    yield planted(  # nothing nonlinear is between the two
+    yield plant(  # nothing nonlinear is between the two
         RADIANCE, "multiplier-grows", "adam", edit("feature", "multiplier", 0.5), also=("view",)
     )
-    for family, optimizer, where in (
-        (TEXT_CNN, "adam", "convs.1"),
-        (POINT_NET, "adamw", "cloud_2"),
-    ):
-        yield planted(
-            family,
-            "multiplier-forgotten",
-            optimizer,
-            edit(where, "multiplier", 0.5),
-            recipe={"table": MEAN_FIELD},
-        )
-    yield planted(
+    yield from same(
+        "multiplier-forgotten",
+        (
+            (TEXT_CNN, "adam", "convs.1"),
+            (POINT_NET, "adamw", "cloud_2"),
+        ),
+    )
+    yield plant(
         RECOMMENDER,
         "score-by-root",
         "adam",
@@ -186,7 +157,7 @@ def _multipliers() -> Iterator[Plant]:
         tensors=("items",),
         also=("items.weight",),
     )
-    yield planted(
+    yield plant(
         RECOMMENDER,
         "score-unscaled",
         "sgd",
@@ -194,92 +165,66 @@ def _multipliers() -> Iterator[Plant]:
         tensors=("items",),
         also=("items.weight",),
     )
-    for family, optimizer, norm, after in (
-        (DENOISER, "adam", "blocks.0.norm", "blocks.0.up"),
-        (CONFORMER, "adam", "ffn_1.norm", "ffn_1.expand"),
-        (TABULAR, "sgd", "blocks.1.ffn_norm", "blocks.1.ffn_in"),
-    ):
-        yield planted(
-            family,
-            "norm-falls",
-            optimizer,
-            edit(norm, "multiplier", -0.5),
-            tensors=(f"{norm}*",),
-            also=(after,),
+    yield from norm_falls(
+        (
+            (DENOISER, "adam", "blocks.0.norm", "blocks.0.up"),
+            (CONFORMER, "adam", "ffn_1.norm", "ffn_1.expand"),
+            (TABULAR, "sgd", "blocks.1.ffn_norm", "blocks.1.ffn_in"),
         )
-    yield planted(
-        BLOOM,
+    )
+    yield from same(
         "gain-grows",
-        "adam",
-        edit("h.0.post_layernorm.weight", "init", 0.5),
-        causes={"init": 0.5, "multiplier": 0.5},
+        ((BLOOM, "adam", "h.0.post_layernorm.weight"),),
         also=("h.0.post_layernorm",),
     )
 
 
 def _attention() -> Iterator[Plant]:
     layers = ("*.query*", "*.key", "*.q_proj", "*.k_proj")  # with biases; a key's has no effect
-    for family, where, optimizer, power in (
-        (BERT, "layers.*.attention", "adam", 0.5),
-        (BLOOM, "h.?", "adamw", 0.5),
-        (GEMMA, "layers.?", "adam", 0.5),
-        (PATCH_TST, "attention", "muon-kimi", 0.5),
-        (TABULAR, "blocks.*.attention", "adamw", 0.5),
-        (CONFORMER, "attention", "adam", -0.5),
-        (RECOMMENDER, "blocks.*.attention", "momentum", 0.5),
-    ):
-        yield planted(
-            family,
-            "attention-grows" if power > 0 else "attention-falls",
-            optimizer,
-            edit(where, "scale", power),
-            causes={"attention scale": power, "multiplier": power},
-            also=layers,
+    yield from attention(
+        (
+            (BERT, "layers.*.attention", "adam", 0.5),
+            (BLOOM, "h.?", "adamw", 0.5),
+            (GEMMA, "layers.?", "adam", 0.5),
+            (PATCH_TST, "attention", "muon-kimi", 0.5),
+            (TABULAR, "blocks.*.attention", "adamw", 0.5),
+            (CONFORMER, "attention", "adam", -0.5),
+            (RECOMMENDER, "blocks.*.attention", "momentum", 0.5),
+        ),
+        also=layers,
+    )
+    yield from logits_grow(
+        (
+            (PATCH_TST, "attention.query", "attention.key", "adam"),
+            (GEMMA, "layers.0.k_proj", "layers.0.q_proj", "adamw"),
         )
-    for family, where, other, optimizer in (
-        (PATCH_TST, "attention.query", "attention.key", "adam"),
-        (GEMMA, "layers.0.k_proj", "layers.0.q_proj", "adamw"),
-    ):
-        yield planted(
-            family,
-            "logits-grow",
-            optimizer,
-            edit(where, "multiplier", 0.5),
-            causes={"multiplier": 0.5, "attention scale": 0.5},
-            also=(other, where.rpartition(".")[0]),
-        )
+    )
 
 
 def _branches() -> Iterator[Plant]:
-    for family, where, optimizer, power, ends in (
-        (BERT, "layers.?", "adamw", 0.5, ("*.attention.dense", "*.output")),
-        (GRIFFIN, "blocks.?", "adam", -0.5, ("*.linear_out", "*.down_proj")),
+    yield from branches(
         (
-            CONFORMER,
-            "",
-            "adam",
-            0.5,
-            ("ffn_?.contract", "attention.dense", "convolution.pointwise_2"),
-        ),
-        (PATCH_TST, "", "sgd", 0.5, ("attention.dense", "ff_2")),
-        (DENOISER, "blocks.?", "momentum", 0.5, ("*.down",)),
-        (MPNN_FAMILY, "rounds.?", "adam", 0.5, ("*.update",)),
-        (TABULAR, "blocks.?", "adam", -0.5, ("*.attention.dense", "*.ffn_out")),
-        (RECOMMENDER, "blocks.?", "adamw", 0.5, ("*.attention.dense", "*.ffn_2")),
-    ):
-        yield planted(
-            family,
-            "branch-grows" if power > 0 else "branch-falls",
-            optimizer,
-            edit(where, "branch", power),
-            tensors=ends,
-            also=tuple(f"{end}.bias" for end in ends),
+            (BERT, "layers.?", "adamw", 0.5, ("*.attention.dense", "*.output")),
+            (GRIFFIN, "blocks.?", "adam", -0.5, ("*.linear_out", "*.down_proj")),
+            (
+                CONFORMER,
+                "",
+                "adam",
+                0.5,
+                ("ffn_?.contract", "attention.dense", "convolution.pointwise_2"),
+            ),
+            (PATCH_TST, "", "sgd", 0.5, ("attention.dense", "ff_2")),
+            (DENOISER, "blocks.?", "momentum", 0.5, ("*.down",)),
+            (MPNN_FAMILY, "rounds.?", "adam", 0.5, ("*.update",)),
+            (TABULAR, "blocks.?", "adam", -0.5, ("*.attention.dense", "*.ffn_out")),
+            (RECOMMENDER, "blocks.?", "adamw", 0.5, ("*.attention.dense", "*.ffn_2")),
         )
+    )
     for family, where, optimizer, ends in (
         (MOBILENET, "blocks.?", "adam", ("blocks.*.bn_3*",)),
         (GEMMA, "layers.?", "adamw", ("*.post_*",)),
     ):
-        yield planted(
+        yield plant(
             family,
             "branch-grows",
             optimizer,

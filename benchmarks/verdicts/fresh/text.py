@@ -12,7 +12,9 @@ from benchmarks.verdicts.fresh.data import (
     sentence_pairs,
     tagged_tokens,
 )
-from benchmarks.verdicts.fresh.layers import (
+from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear
+from benchmarks.verdicts.recipe import Family
+from benchmarks.verdicts.sequence_layers import (
     HEAD_DIM,
     SMALL_HEAD,
     VOCABULARY,
@@ -22,8 +24,6 @@ from benchmarks.verdicts.fresh.layers import (
     heads,
     rotated,
 )
-from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear
-from benchmarks.verdicts.recipe import Family
 
 
 class BertLayer(nn.Module):

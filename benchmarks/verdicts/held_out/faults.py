@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from benchmarks.verdicts.case import Case, Split
+from benchmarks.verdicts.faults import attention
 from benchmarks.verdicts.held_out.families import (
     BARE,
     ENCODER_DECODER,
@@ -37,14 +38,7 @@ def _plants() -> Iterator[Plant]:
         yield plant(family, "one-init-grows", "adam", edit(layer, "init", 0.5))
         if family is not BARE:
             yield plant(family, "readout-by-root", "adamw sgd", edit(head, "multiplier", 0.5))
-    yield plant(
-        ENCODER_DECODER,
-        "attention-grows",
-        "adam",
-        edit("cross", "scale", 0.5),
-        causes={"attention scale": 0.5, "multiplier": 0.5},
-        also=("cross.q", "cross.kv"),
-    )
+    yield from attention(((ENCODER_DECODER, "cross", "adam", 0.5),), also=("cross.q", "cross.kv"))
     yield plant(REZERO, "gain-rate-grows", "adam sgd", edit("gains.*", "lr", 1.0))
     yield plant(STATE_SPACE, "decay-rate-falls", "sgd", edit("decays.*", "lr", -1.0))
 

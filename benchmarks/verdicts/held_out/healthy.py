@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from benchmarks.verdicts.case import Case, Split
-from benchmarks.verdicts.healthy import EVERY_OPTIMIZER, case
+from benchmarks.verdicts.healthy import EVERY_OPTIMIZER
 from benchmarks.verdicts.held_out.families import FAMILIES, REGRESSION, STATE_SPACE
 from benchmarks.verdicts.recipe import Recipe
 from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3
+from benchmarks.verdicts.variants import case
 
 
 def cases(split: Split) -> Iterator[Case]:

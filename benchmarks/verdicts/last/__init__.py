@@ -17,4 +17,4 @@ def cases() -> Iterator[Case]:
     """All of the last split."""
     yield from healthy.cases(Split.LAST)
     for each in (*rates.plants(), *sizes.plants()):
-        yield from each.cases(Split.LAST)
+        yield from each.cases(Split.LAST, widest_under_muon=False)

@@ -1,20 +1,19 @@
 """Batches of the last families: deterministic, and the same at every width."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.verdicts.data import fixed
+
 TAGS, CORNERS, LEVELS = 7, 4, 8
 ENTITIES, RELATIONS, BUCKETS = 60, 5, 400
 Batch = Iterator[tuple[Tensor, ...]]
 Fields = Iterator[dict[str, Tensor]]
-
-
-def _fixed(*shape: int) -> Tensor:
-    """The same normal numbers always."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+_fixed = partial(fixed, seed=1)
 
 
 def tagged_words(*, batch_size: int, seq_len: int, seed: int) -> Batch:

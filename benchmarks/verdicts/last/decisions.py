@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.verdicts.fresh.layers import Conv1d
 from benchmarks.verdicts.last.data import augmented, replayed, utterances, visits
 from benchmarks.verdicts.layers import Linear
 from benchmarks.verdicts.recipe import Family
+from benchmarks.verdicts.sequence_layers import Conv1d
 
 
 class CosineHead(nn.Linear):

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from benchmarks.verdicts.case import Case, Split
-from benchmarks.verdicts.fresh.healthy import recipe
-from benchmarks.verdicts.healthy import READOUT_PLACES, case
 from benchmarks.verdicts.last.decisions import DUELLING, MULTI_GATE, SIM_SIAM, SPEAKER
 from benchmarks.verdicts.last.rewrites import REWRITES
 from benchmarks.verdicts.last.sequences import BAHDANAU, DECISION, RSSM_FAMILY, TORCH_DECODER
@@ -26,8 +24,20 @@ from benchmarks.verdicts.last.vectors import (
     SIREN,
 )
 from benchmarks.verdicts.last.vision import BYTE_AUTOENCODER, DETR, PIXEL_CNN, SWIN
-from benchmarks.verdicts.recipe import Family, edit, parameters
-from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9, UMUP, Role, Table
+from benchmarks.verdicts.recipe import Family, edit
+from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9, Table
+from benchmarks.verdicts.variants import (
+    READOUT_PLACES,
+    by_table,
+    case,
+    clipped,
+    lean,
+    plain,
+    scaled_epsilon,
+    strong_decay,
+    u_mup,
+    zero_readouts,
+)
 
 #: family → optimizers. Muon goes where a batch has no more tokens, nodes or pixels than the
 #: narrowest model has channels. SGD stays away from what is read out as one number and from the
@@ -85,34 +95,18 @@ TABLES: Mapping[str, tuple[Table, tuple[tuple[Family, str], ...]]] = {
     "table-9": (TABLE_9, ((OLMO, "adamw"), (SIREN, "momentum"), (DEEP_SETS, "adam"))),
 }
 ZERO_READOUTS = (
-    (OLMO, "lm_head", "adam"),
-    (SWIN, "head", "momentum"),
-    (DUELLING, "online.*_2", "adam"),
-    (TAGGER, "tags", "sgd"),
-    (DETR, "class_embed", "muon"),
+    (OLMO, ("lm_head",), "adam"),
+    (SWIN, ("head",), "momentum"),
+    (DUELLING, ("online.*_2",), "adam"),
+    (TAGGER, ("tags",), "sgd"),
+    (DETR, ("class_embed",), "muon"),
 )
-
-
-def _plain(split: Split) -> Iterator[Case]:
-    for family, optimizers in PLAIN.items():
-        for optimizer in optimizers.split():
-            yield case(recipe(family, optimizer), split=split)
 
 
 def _tables(split: Split) -> Iterator[Case]:
     for variant, (table, rows) in TABLES.items():
-        for family, optimizer in rows:
-            yield case(recipe(family, optimizer, table=table), variant, split=split)
-    inputs = {
-        name: (-0.8, -0.2) for name, known in parameters(OLMO).items() if known.role is Role.INPUT
-    }
-    yield case(
-        recipe(OLMO, "adamw", table=UMUP, target="umup"),
-        "u-mup",
-        split=split,
-        expected={**inputs, **OLMO.expected},
-        notes="the embedding's rate falls as n^-½ by design, and its loss change with it",
-    )
+        yield from by_table(variant, table, rows, split)
+    yield u_mup(OLMO, split)
 
 
 def _readouts(split: Split) -> Iterator[Case]:
@@ -125,7 +119,7 @@ def _readouts(split: Split) -> Iterator[Case]:
         (TORCH_DECODER, "generator", "readout-loss", "sgd"),
     ):
         (at,) = READOUT_PLACES[place].values()
-        yield case(recipe(family, optimizer, places={head: at}), place, split=split)
+        yield case(lean(family, optimizer, places={head: at}), place, split=split)
     for family, head, optimizer in (
         (OLMO, "lm_head", "adam"),
         (HAND_LSTM, "w_out", "adam"),
@@ -133,20 +127,14 @@ def _readouts(split: Split) -> Iterator[Case]:
     ):
         halves = (edit("", "input_multiplier", 0.5), edit("", "output_multiplier", -0.5))
         places = {head: ("", "input_multiplier")}
-        moved = recipe(family, optimizer, *halves, places=places)
+        moved = lean(family, optimizer, *halves, places=places)
         yield case(moved, "readout-split", split=split)
-    for family, head, optimizer in ZERO_READOUTS:
-        yield case(
-            recipe(family, optimizer, zero=(head,)),
-            "zero-readout",
-            split=split,
-            notes="at the first update only what starts at zero and its bias have a gradient",
-        )
+    yield from zero_readouts(ZERO_READOUTS, split)
 
 
 def _rewrites(split: Split) -> Iterator[Case]:
     for each in REWRITES:
-        changed = recipe(each.family, each.optimizer, *each.edits)
+        changed = lean(each.family, each.optimizer, *each.edits)
         yield case(
             changed,
             each.name,
@@ -157,21 +145,16 @@ def _rewrites(split: Split) -> Iterator[Case]:
 
 
 def _settings(split: Split) -> Iterator[Case]:
-    falls = edit("*", "eps", -1.0)
     for family in (MIN_GRU, GAT_FAMILY):
-        yield case(
-            recipe(family, "adam", falls, eps=1e-2),
-            "scaled-epsilon",
-            split=split,
-            notes="ε is larger than the gradients, and falls with width as they do",
-        )
+        yield scaled_epsilon(family, split)
     for family in (SWIN, TORCH_DECODER):
-        yield case(recipe(family, "adamw", weight_decay=10.0), "strong-decay", split=split)
+        yield strong_decay(family, split)
     for family in (BYTE_AUTOENCODER, DUELLING):
-        yield case(recipe(family, "own-adamw", clip=0.1), "clipped", split=split)
+        yield clipped(family, split)
 
 
 def cases(split: Split) -> Iterator[Case]:
     """All of them."""
-    for rows in (_plain, _tables, _readouts, _rewrites, _settings):
+    yield from plain(PLAIN, split)
+    for rows in (_tables, _readouts, _rewrites, _settings):
         yield from rows(split)

@@ -17,8 +17,7 @@ from benchmarks.verdicts.last.vectors import (
 )
 from benchmarks.verdicts.last.vision import BYTE_AUTOENCODER, DETR, PIXEL_CNN, SWIN
 from benchmarks.verdicts.recipe import Edit, Family, edit
-
-Where = str | tuple[str, ...]
+from benchmarks.verdicts.variants import Where, resized
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +39,6 @@ class Rewrite:
     edits: tuple[Edit, ...]
     why: str
     expected: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-
-def rate_power(optimizer: str, power: float) -> float:
-    """Of the rate, for a tensor whose size has that power: a gradient is as 1/size."""
-    return 2 * power if optimizer in ("sgd", "momentum") else power
-
-
-def resized(where: Where, power: float, optimizer: str) -> tuple[Edit, ...]:
-    """A tensor of another size, that moves and decays by the same share of it."""
-    rate = rate_power(optimizer, power)
-    return (
-        edit(where, "init", power),
-        edit(where, "lr", rate),
-        edit(where, "weight_decay", -rate),
-    )
 
 
 def _pairs() -> Iterator[Rewrite]:

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.verdicts.fresh.layers import HEAD_DIM, SMALL_HEAD, Attention
 from benchmarks.verdicts.last.data import episodes, offline_steps, reversed_words
 from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family
+from benchmarks.verdicts.sequence_layers import HEAD_DIM, SMALL_HEAD, Attention
 
 WORDS = 40
 

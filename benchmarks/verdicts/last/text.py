@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.verdicts.fresh.layers import (
+from benchmarks.verdicts.last.data import TAGS, corrupted_bytes, tagged_words
+from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear, RMSNorm
+from benchmarks.verdicts.recipe import Family
+from benchmarks.verdicts.sequence_layers import (
     HEAD_DIM,
     SMALL_HEAD,
     VOCABULARY,
@@ -13,9 +16,6 @@ from benchmarks.verdicts.fresh.layers import (
     heads,
     rotated,
 )
-from benchmarks.verdicts.last.data import TAGS, corrupted_bytes, tagged_words
-from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear, RMSNorm
-from benchmarks.verdicts.recipe import Family
 
 
 class OlmoLayer(nn.Module):

@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.verdicts.fresh.layers import HEAD_DIM
 from benchmarks.verdicts.last.data import (
     BUCKETS,
     ENTITIES,
@@ -19,6 +18,7 @@ from benchmarks.verdicts.last.data import (
 )
 from benchmarks.verdicts.layers import Embedding, LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family, classification_loss, squared_error
+from benchmarks.verdicts.sequence_layers import HEAD_DIM
 
 
 class Siren(nn.Module):

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.verdicts.data import CLASSES, labelled_images
-from benchmarks.verdicts.fresh.layers import HEAD_DIM, SMALL_HEAD, Conv1d, heads
 from benchmarks.verdicts.last.data import (
     CORNERS,
     LEVELS,
@@ -15,6 +14,7 @@ from benchmarks.verdicts.last.data import (
 )
 from benchmarks.verdicts.layers import Conv2d, Embedding, LayerNorm, Linear
 from benchmarks.verdicts.recipe import Family, classification_loss
+from benchmarks.verdicts.sequence_layers import HEAD_DIM, SMALL_HEAD, Conv1d, heads
 
 
 def windows(x: Tensor) -> Tensor:

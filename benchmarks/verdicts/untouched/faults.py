@@ -4,9 +4,16 @@ from collections.abc import Iterator, Mapping
 from itertools import cycle
 
 from benchmarks.verdicts.case import Case, Split
+from benchmarks.verdicts.faults import (
+    attention,
+    branches,
+    clipped,
+    epsilon_swallows,
+    norm_falls,
+    same,
+)
 from benchmarks.verdicts.plant import Plant, plant
 from benchmarks.verdicts.recipe import Family, edit
-from benchmarks.verdicts.rules import TABLE_3
 from benchmarks.verdicts.untouched.healthy import LORA_RECIPE, LORA_START
 from benchmarks.verdicts.untouched.recurrent import (
     LSTM_FAMILY,
@@ -73,9 +80,7 @@ def _rates() -> Iterator[Plant]:
         (VIT, ("*.q", "*.k", "*.v", "*.out", "*.up", "*.down")),
     ):
         yield plant(family, "kimi-rate-unscaled", "muon-kimi", edit(where, "lr", 0.5))
-    yield plant(
-        POST_NORM, "head-forgotten", "adam", edit("head", "lr", 1.0), recipe={"table": TABLE_3}
-    )
+    yield from same("head-forgotten", ((POST_NORM, "adam", "head"),))
     yield plant(QK_NORM, "frozen-with-width", "adamw", edit(("*.up", "*.down"), "lr", -1.0))
     yield plant(LSTM_FAMILY, "recurrent-rates", "adam", edit("lstm.weight_*", "lr", 1.0))
     yield plant(SHARED_EXPERTS, "expert-rate", "adam", edit("*.ffn.up", "lr", 1.0))
@@ -148,39 +153,21 @@ def _init_and_multipliers() -> Iterator[Plant]:
     yield plant(RETENTION, "first-init-falls", "adam", edit("embedding", "init", -0.5))
     yield plant(WAVENET, "first-init-falls", "momentum", edit("embedding", "init", -0.5))
     yield plant(LATENT, "value-multiplier-falls", "adam", edit("*.kv_up", "multiplier", -0.5))
-    yield plant(
-        QK_NORM,
-        "norm-falls",
-        "adam",
-        edit("blocks.1.norm_2", "multiplier", -0.5),
-        tensors=("blocks.1.norm_2*",),
-        also=("blocks.1.ffn.up",),
-    )
-    yield plant(
-        DROPOUT,
-        "gain-grows",
-        "sgd",
-        edit("blocks.0.norm_2.weight", "init", 0.5),
-        causes={"init": 0.5, "multiplier": 0.5},
-    )
+    yield from norm_falls(((QK_NORM, "adam", "blocks.1.norm_2", "blocks.1.ffn.up"),))
+    yield from same("gain-grows", ((DROPOUT, "sgd", "blocks.0.norm_2.weight"),))
 
 
 def _attention_and_branches() -> Iterator[Plant]:
-    for family, where, optimizer, power in (
-        (QK_NORM, "blocks.*.mix", "adam", 0.5),
-        (POST_NORM, "blocks.*.attention", "sgd", 0.5),
-        (LATENT, "blocks.*.mix", "momentum", 0.5),
-        (VIT, "blocks.*.mix", "adam", 0.5),
-        (PARALLEL, "blocks.?", "adamw", -0.5),
-    ):
-        yield plant(
-            family,
-            "attention-grows" if power > 0 else "attention-falls",
-            optimizer,
-            edit(where, "scale", power),
-            causes={"attention scale": power, "multiplier": power},
-            also=("*.q", "*.k", "*.q_norm*", "*.k_norm*", "*.q_up", "*.kv_up", "*.into"),
-        )
+    yield from attention(
+        (
+            (QK_NORM, "blocks.*.mix", "adam", 0.5),
+            (POST_NORM, "blocks.*.attention", "sgd", 0.5),
+            (LATENT, "blocks.*.mix", "momentum", 0.5),
+            (VIT, "blocks.*.mix", "adam", 0.5),
+            (PARALLEL, "blocks.?", "adamw", -0.5),
+        ),
+        also=("*.q", "*.k", "*.q_norm*", "*.k_norm*", "*.q_up", "*.kv_up", "*.into"),
+    )
     yield plant(
         DLRM_FAMILY,
         "interaction-by-root",
@@ -190,22 +177,16 @@ def _attention_and_branches() -> Iterator[Plant]:
         causes={"multiplier": 0.5, "attention scale": 0.5},
         also=("tables.*", "bottom_2"),
     )
-    for family, where, optimizer, power, ends in (
-        (PARALLEL, "blocks.?", "adam", 0.5, ("*.out", "*.down")),
-        (RELATIVE, "", "momentum", 0.5, ("out.*", "down.*")),
-        (RETENTION, "blocks.?", "adam", -0.5, ("*.out", "*.down")),
-        (WAVENET, "", "adam", 0.5, ("residual.*",)),
-        (VIT, "blocks.?", "sgd", 0.5, ("*.out", "*.down")),
-        (GRAPH, "", "adamw", -0.5, ("own.*", "message.*")),
-    ):
-        yield plant(
-            family,
-            "branch-grows" if power > 0 else "branch-falls",
-            optimizer,
-            edit(where, "branch", power),
-            tensors=ends,
-            also=tuple(f"{end}.bias" for end in ends),
+    yield from branches(
+        (
+            (PARALLEL, "blocks.?", "adam", 0.5, ("*.out", "*.down")),
+            (RELATIVE, "", "momentum", 0.5, ("out.*", "down.*")),
+            (RETENTION, "blocks.?", "adam", -0.5, ("*.out", "*.down")),
+            (WAVENET, "", "adam", 0.5, ("residual.*",)),
+            (VIT, "blocks.?", "sgd", 0.5, ("*.out", "*.down")),
+            (GRAPH, "", "adamw", -0.5, ("own.*", "message.*")),
         )
+    )
     yield plant(
         SANDWICH,
         "branch-grows",
@@ -217,35 +198,15 @@ def _attention_and_branches() -> Iterator[Plant]:
 
 
 def _optimizer_settings() -> Iterator[Plant]:
-    for family in (RETENTION, GRAPH, VIT):
-        yield plant(
-            family,
-            "epsilon-swallows",
-            "adam",
-            tensors=("*",),
-            causes={"epsilon": 1.0},
-            recipe={"eps": 1e-2},
-        )
-    for family in (QK_NORM, CONVNEXT):
-        yield plant(
-            family,
-            "clipped",
-            "momentum",
-            tensors=("*",),
-            causes={"clipping": 0.5},
-            recipe={"clip": 0.1},
-        )
-    for family, where in (
-        (POST_NORM, ("*.q", "*.k", "*.v", "*.out", "*.up", "*.down")),
-        (PERCEIVER, ("*.up", "*.down")),
-    ):
-        yield plant(
-            family,
-            "decay-grows",
-            "adamw",
-            edit(where, "weight_decay", 1.0),
-            recipe={"weight_decay": 20.0},
-        )
+    yield from epsilon_swallows((RETENTION, GRAPH, VIT))
+    yield from clipped((QK_NORM, CONVNEXT))
+    yield from same(
+        "decay-grows",
+        (
+            (POST_NORM, "adamw", ("*.q", "*.k", "*.v", "*.out", "*.up", "*.down")),
+            (PERCEIVER, "adamw", ("*.up", "*.down")),
+        ),
+    )
     yield plant(
         LATENT,
         "decay-unscaled",
@@ -254,14 +215,8 @@ def _optimizer_settings() -> Iterator[Plant]:
         invisible="learning rate times decay is 5e-5: three updates show nothing of it; only the "
         "optimizer's groups do",
     )
-    for family in (GRAPH, WAVENET, PARALLEL):
-        yield plant(
-            family,
-            "gradient-grows",
-            "sgd",
-            edit(LAYERS[family][1], "gradient", 0.5),
-            causes={"gradient scale": 0.5, "learning rate": 0.5},
-        )
+    rows = ((family, "sgd", LAYERS[family][1]) for family in (GRAPH, WAVENET, PARALLEL))
+    yield from same("gradient-grows", rows)
 
 
 def cases(split: Split) -> Iterator[Case]:

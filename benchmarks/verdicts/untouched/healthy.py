@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.verdicts.case import Case, Split
-from benchmarks.verdicts.healthy import EVERY_OPTIMIZER, READOUT_PLACES, case, rewrite
-from benchmarks.verdicts.recipe import Recipe, edit, next_byte_loss, parameters
-from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9, UMUP, Role
+from benchmarks.verdicts.healthy import EVERY_OPTIMIZER
+from benchmarks.verdicts.recipe import Recipe, edit, next_byte_loss
+from benchmarks.verdicts.rules import MEAN_FIELD, TABLE_3, TABLE_9
 from benchmarks.verdicts.untouched.recurrent import (
     LSTM_FAMILY,
     RETENTION,
@@ -32,6 +32,15 @@ from benchmarks.verdicts.untouched.transformers import (
 )
 from benchmarks.verdicts.untouched.vectors import DLRM_FAMILY, GRAPH, TWO_TOWERS, VAE_FAMILY
 from benchmarks.verdicts.untouched.vision import CONVNEXT, PERCEIVER, RESNET, TRANSPOSED, VIT
+from benchmarks.verdicts.variants import (
+    READOUT_PLACES,
+    case,
+    clipped,
+    rewrite,
+    scaled_epsilon,
+    strong_decay,
+    u_mup,
+)
 
 FAMILIES = (
     QK_NORM,
@@ -130,18 +139,7 @@ def _tables(split: Split) -> Iterator[Case]:
             Recipe(family=family, optimizer=optimizer, table=TABLE_9), "table-9", split=split
         )
     for family in (PARALLEL, WAVENET):
-        inputs: dict[str, tuple[float, float]] = {
-            name: (-0.8, -0.2)
-            for name, known in parameters(family).items()
-            if known.role is Role.INPUT
-        }
-        yield case(
-            Recipe(family=family, optimizer="adamw", table=UMUP, target="umup"),
-            "u-mup",
-            split=split,
-            expected={**inputs, **family.expected},
-            notes="the embedding's rate falls as n^-½ by design, and its loss change with it",
-        )
+        yield u_mup(family, split)
 
 
 def _rewrites(split: Split) -> Iterator[Case]:
@@ -175,19 +173,11 @@ def _rewrites(split: Split) -> Iterator[Case]:
 
 
 def _settings(split: Split) -> Iterator[Case]:
-    everywhere = edit("*", "eps", -1.0)
     for family in (PARALLEL, CONVNEXT):
-        yield case(
-            Recipe(family=family, optimizer="adam", eps=1e-2, edits=(everywhere,)),
-            "scaled-epsilon",
-            split=split,
-            notes="ε is larger than the gradients, and falls with width as they do",
-        )
+        yield scaled_epsilon(family, split)
     for family in (LATENT, GRAPH):
-        yield case(
-            Recipe(family=family, optimizer="adamw", weight_decay=10.0), "strong-decay", split=split
-        )
-        yield case(Recipe(family=family, optimizer="own-adamw", clip=0.1), "clipped", split=split)
+        yield strong_decay(family, split)
+        yield clipped(family, split)
 
 
 def cases(split: Split) -> Iterator[Case]:

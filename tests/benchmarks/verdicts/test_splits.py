@@ -1,4 +1,4 @@
-"""The last split: its rewrites train alike, its faults are what they say. No verdict is asked."""
+"""The splits that are measured once: rewrites train alike, faults are what they say."""
 
 from collections import Counter
 from math import log2
@@ -6,7 +6,7 @@ from math import log2
 import pytest
 import torch
 
-from benchmarks.verdicts.case import Case
+from benchmarks.verdicts.case import Case, Split
 from benchmarks.verdicts.manifest import cases, find
 from benchmarks.verdicts.recipe import matches
 from benchmarks.verdicts.selfcheck import loss_changes, optimizer_of
@@ -22,6 +22,10 @@ def case(name: str) -> Case:
     found = find(name)
     assert found is not None, name
     return found
+
+
+def by_split(**names: tuple[str, ...]) -> list[tuple[Split, str]]:
+    return [(Split(split), name) for split, some in names.items() for name in some]
 
 
 def losses(case: Case, corpus: Corpus) -> list[float]:
@@ -46,31 +50,44 @@ def test_every_name_is_that_of_one_case() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_there_are_as_many_as_asked_for() -> None:
-    last = cases("last")
-    healthy = [each for each in last if each.healthy]
+@pytest.mark.parametrize(("split", "faults"), [(Split.FRESH, 100), (Split.LAST, 80)])
+def test_there_are_as_many_as_asked_for(split: Split, faults: int) -> None:
+    here = cases(split)
+    healthy = [each for each in here if each.healthy]
     assert len(healthy) >= 110
-    assert len(last) - len(healthy) >= 80
-    families = {each.family for each in last}
+    assert len(here) - len(healthy) >= faults
+    families = {each.family for each in here}
     assert len(families) >= 12
-    assert not families & {
-        each.family for split in ("dev", "held_out", "untouched", "fresh") for each in cases(split)
-    }
+    earlier = tuple(Split)[: tuple(Split).index(split)]
+    assert not families & {each.family for before in earlier for each in cases(before)}
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "decision-transformer-momentum-balanced-queries",
-        "embedding-bag-muon-balanced-relu",
-        "olmo-sgd-larger-gains",
-        "simsiam-sgd-larger-before-norm",
-        "deep-sets-sgd-summed-gradients",
-        "deep-sets-adam-table-9",
-    ],
+    ("split", "name"),
+    by_split(
+        fresh=(
+            "sparse-autoencoder-adam-table-3",
+            "pinn-adam-mean-field",
+            "flow-adamw-table-9",
+            "pinn-sgd-readout-output",
+            "denoiser-adam-moved-factors",
+            "tabular-adam-moved-gains",
+            "wave-encoder-momentum-free-multiplier",
+            "mobilenet-sgd-larger-before-norm",
+        ),
+        last=(
+            "decision-transformer-momentum-balanced-queries",
+            "embedding-bag-muon-balanced-relu",
+            "olmo-sgd-larger-gains",
+            "simsiam-sgd-larger-before-norm",
+            "deep-sets-sgd-summed-gradients",
+            "deep-sets-adam-table-9",
+        ),
+    ),
 )
-def test_a_rewrite_trains_as_the_plain_model_does(name: str, corpus: Corpus) -> None:
+def test_a_rewrite_trains_as_the_plain_model_does(split: Split, name: str, corpus: Corpus) -> None:
     rewrite = case(name)
+    assert rewrite.split is split
     plain = losses(case(f"{rewrite.family}-{rewrite.optimizer}"), corpus)
     # Weights differ by a factor of √2, which is rounded: about 30 layers, forward and backward, of
     # relative error 2⁻²⁴ each, in each of four updates.
@@ -79,17 +96,29 @@ def test_a_rewrite_trains_as_the_plain_model_does(name: str, corpus: Corpus) -> 
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "olmo-sgd-readout-rate-falls",
-        "tagger-adam-one-rate-falls",
-        "min-gru-muon-one-rate",
-        "gmlp-own-adamw-gain-rate-falls",
-        "simsiam-sgd-init-before-norm",
-    ],
+    ("split", "name"),
+    by_split(
+        fresh=(
+            "flow-adam-one-rate",
+            "ensemble-adam-bias-rate-grows",
+            "sparse-autoencoder-adam-first-rate-falls",
+            "actor-critic-torch-muon-one-rate-falls",
+            "mpnn-sgd-first-rate-falls",
+            "wave-encoder-adam-init-before-norm",
+            "mobilenet-sgd-init-before-norm",
+        ),
+        last=(
+            "olmo-sgd-readout-rate-falls",
+            "tagger-adam-one-rate-falls",
+            "min-gru-muon-one-rate",
+            "gmlp-own-adamw-gain-rate-falls",
+            "simsiam-sgd-init-before-norm",
+        ),
+    ),
 )
-def test_a_wrong_rate_shows_at_its_tensor_alone(name: str, corpus: Corpus) -> None:
+def test_a_wrong_rate_shows_at_its_tensor_alone(split: Split, name: str, corpus: Corpus) -> None:
     fault = case(name)
+    assert fault.split is split
     assert fault.fault is not None
     plain = case(f"{fault.family}-{fault.optimizer}")
     narrow, wide = fault.widths[0], fault.widths[1]

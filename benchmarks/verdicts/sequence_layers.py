@@ -1,4 +1,4 @@
-"""What the fresh families share: convolutions over time, attention, gated FFNs."""
+"""Layers over a sequence that later families share: convolutions, attention, gated FFNs."""
 
 import torch
 import torch.nn.functional as F
