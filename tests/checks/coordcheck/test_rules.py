@@ -150,3 +150,14 @@ def test_each_look_and_each_finding_has_its_share_of_the_doubt() -> None:
     assert doubt.one * 4 == DOUBT
     assert doubt.any * 4 * 50 == FALSE_ALARM
     assert Doubt(findings=50) == Doubt(findings=50, looks=1)
+
+
+def test_a_rate_that_a_fault_at_init_bends_a_little_follows_from_it() -> None:
+    bent = Matrix(change=Series(slope=0.3), rate=Series(slope=0.3))
+    large = Matrix(more={Kind.GAIN: Series(slope=0.5, size=1.0)})
+    result = judged({"large": large, "bent": bent})
+    assert of(result, "large", Kind.GAIN).cause == "init"
+    assert of(result, "bent").cause == "follows from large"
+    assert of(judged({"bent": bent}), "bent").cause == "learning rate", "nothing else bends it"
+    wrong = Matrix(change=Series(slope=0.5), rate=Series(slope=0.5))
+    assert of(judged({"large": large, "wrong": wrong}), "wrong").cause == "learning rate"
