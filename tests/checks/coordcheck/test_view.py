@@ -133,9 +133,9 @@ def test_an_axis_is_said_once() -> None:
 
 @pytest.mark.parametrize("width", [40, 60])
 def test_a_narrow_terminal_still_shows_which_tensor(width: int) -> None:
-    over_depth = [replace(each, axis="depth") for each in FAULTY.findings]
+    over_depth = replace(finding("layers.0.q", "gain", 1.0, order=1), axis="depth")
     out = StringIO()
-    table = view().table(replace(FAULTY, findings=tuple(over_depth)), False)
+    table = view().table(result(over_depth), False)
     Console(file=out, width=width).print(table, crop=False)
     first = out.getvalue().splitlines()[0].split()
     assert first == ["tensor", "kind", "over", "when", "slope", "expected", "verdict"]
