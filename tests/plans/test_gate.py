@@ -2,6 +2,7 @@
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,13 @@ def test_junit_is_read_by_a_junit_parser() -> None:
     assert isinstance(broken.result[0], Error)
     assert "no key 'widht'" in broken.result[0].message
     assert [len(list(suite)) for suite in suites] == [1, 2, 1, 1]
+
+
+def test_every_line_of_an_error_is_indented() -> None:
+    out = StringIO()
+    gate = Gate(outcomes=[outcome("broken", error="its build takes no depth.\nLet it.")])
+    Console(file=out, width=100).print(texts.text(gate))
+    assert out.getvalue().splitlines()[1:3] == ["  its build takes no depth.", "  Let it."]
 
 
 #: As GitHub's runner reads a workflow command (actions/runner, ActionCommand): ``::name

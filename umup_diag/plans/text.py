@@ -1,6 +1,7 @@
 """The gate's outcomes: a table on a terminal, Markdown for a job summary, JSON."""
 
 from pathlib import Path
+from textwrap import indent
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -45,7 +46,7 @@ def text(gate: Gate) -> RenderableType:
         if lines:
             style = VERDICT_STYLES[outcome.status]
             parts.append(Text(f"{outcome.path}: {outcome.status}", style))
-            parts += [Text(f"  {line}") for line in lines]
+            parts += [Text(indent(line, "  ")) for line in lines]
         table.add_row(
             escape(str(outcome.path)),
             outcome.check,

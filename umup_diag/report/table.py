@@ -23,7 +23,7 @@ def shell(words: Sequence[str], numbers: Sequence[str], *, caption: str) -> Tabl
         caption_justify="left",
     )
     for heading in words:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=len(heading))
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

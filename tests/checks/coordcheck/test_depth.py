@@ -23,7 +23,7 @@ from umup_diag.errors import InputError
 from umup_diag.measure.data.corpus import Corpus
 from umup_diag.measure.subject import Subject
 from umup_diag.recording import Recording
-from umup_diag.report.names import collapse
+from umup_diag.report.names import collapse, starred
 from umup_diag.scaling.kinds import Kind
 
 DEPTHS, WIDTH, HEAD = (2, 4, 8, 16), 32, 16
@@ -103,6 +103,15 @@ def test_a_right_rule_passes_and_a_block_takes_its_share() -> None:
     assert slopes(result, Kind.LOSS_CHANGE, "[all].ffn.down") == pytest.approx([0.0], abs=0.25)
     axes = {each.axis for each in result.findings if isinstance(each, SlopeFinding)}
     assert axes == {"depth"}
+
+
+def test_a_few_blocks_do_not_fail_for_what_they_do_to_the_loss() -> None:
+    right = judged(of(reference_model.completep), depths=(1, 2, 4))
+    assert right.verdict is Verdict.PASS, right.counts()
+    assert any("fewer than 8 of them" in note.text for note in right.notes)
+    wrong = judged(of(reference_model.mup), depths=(1, 2, 4))
+    named = {starred(each.tensor) for each in wrong.findings if each.cause == "residual branch"}
+    assert named == set(BRANCHES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from tests.checks.coordcheck.judged import causes, judged
+from umup_diag.checks.coordcheck.evidence import Evidence, Facts
+from umup_diag.checks.coordcheck.free_size import up_to_free_sizes
+from umup_diag.checks.coordcheck.measuring import exactly
+from umup_diag.checks.coordcheck.question import Question
+from umup_diag.checks.coordcheck.trend import trend
 from umup_diag.checks.result import Result
 from umup_diag.checks.verdict import Verdict
 from umup_diag.measure.subject import Subject
+from umup_diag.scaling.kinds import Kind
+from umup_diag.scaling.roles import Role
+from umup_diag.scaling.schemes import UpdateRule
 
 BASE, RATE = 64, 2.0**-9
 
@@ -305,3 +313,49 @@ def test_the_one_of_several_readouts_that_is_off_is_named() -> None:
 def test_one_constant_behind_all_gradients_is_one_fault() -> None:
     assert len(causes(of_power(Matched, -0.5))) == 1
     assert of_power(Matched, -1.0).verdict is Verdict.PASS
+
+
+def power(of: float) -> dict[int, dict[int, float]]:
+    return {seed: {width: width**of for width in (64, 128, 256)} for seed in range(2)}
+
+
+def left_of_large_queries(*, logits: float) -> float:
+    """How far the gain of queries is off that are larger by √width, as their updates are."""
+    query = Facts(
+        tensor="attention.q",
+        order=0,
+        role=Role.HIDDEN,
+        update_rule=UpdateRule.ADAM,
+        is_sign=True,
+        is_adam=True,
+        weight_of=None,
+    )
+    sizes = {
+        (query.tensor, Kind.GAIN, 0): 0.5,
+        (query.tensor, Kind.UPDATE_GAIN, 1): 0.5,
+        ("attention", Kind.ATTENTION_LOGITS, 0): logits,
+    }
+    evidence = Evidence(
+        values={(query.tensor, Kind.SIZE_SLOPE, 1): power(0.0)},
+        facts={query.tensor: query},
+        measured_at={(query.tensor, Kind.SIZE_SLOPE): [1]},
+        order={},
+        head_growth={},
+        softmax_feeders={query.tensor: 1.0},
+    )
+    questions = []
+    for (tensor, kind, step), slope in sizes.items():
+        found = trend(power(slope))
+        assert found is not None
+        questions.append(
+            Question(
+                tensor=tensor, kind=kind, step=step, order=0, found=found, accepted=exactly(0.0)
+            )
+        )
+    gain = next(up_to_free_sizes(questions, evidence))
+    return gain.accepted.deviation(gain.found.slope)
+
+
+def test_the_size_of_queries_is_free_where_the_logits_are_right() -> None:
+    assert left_of_large_queries(logits=0.0) == pytest.approx(0.0)
+    assert left_of_large_queries(logits=0.5) == pytest.approx(0.5)

@@ -47,20 +47,24 @@ class Matrix:
         change: its first loss change.
         since: the update that gives it the first gradient.
         rate: the gain of its update; None where it could not be measured.
+        rate_kind: what its rate is measured by, if by another.
         more: what else is recorded of it at init.
+        fan_out: of it, where it does not grow with width: a readout's.
     """
 
     change: Series = field(default_factory=Series)
     since: int = 1
     rate: Series | None = field(default_factory=Series)
+    rate_kind: Kind = Kind.UPDATE_GAIN
     more: Mapping[Kind, Series] = field(default_factory=dict)
+    fan_out: int | None = None
 
     def of(self, step: int) -> dict[Kind, Series]:
         if step == 0:
             return {Kind.GAIN: Series(size=1.0), **self.more}
         if step < self.since:
             return {Kind.LOSS_CHANGE: Series(size=0.0)}
-        rate = {} if self.rate is None else {Kind.UPDATE_GAIN: self.rate}
+        rate = {} if self.rate is None else {self.rate_kind: self.rate}
         return {
             Kind.LOSS_CHANGE: self.change,
             Kind.EPS_SHARE: Series(size=1e-6),
@@ -85,7 +89,7 @@ def judged(matrices: Mapping[str, Matrix]) -> Result:
                             kind=kind,
                             statistics=Value(value=series.at(width, seed), count=width * width),
                             order=order,
-                            fans=Fans(fan_in=width, fan_out=width),
+                            fans=Fans(fan_in=width, fan_out=matrix.fan_out or width),
                         )
                         for order, (name, matrix) in enumerate(every.items())
                         for kind, series in matrix.of(step).items()
@@ -150,3 +154,36 @@ def test_each_look_and_each_finding_has_its_share_of_the_doubt() -> None:
     assert doubt.one * 4 == DOUBT
     assert doubt.any * 4 * 50 == FALSE_ALARM
     assert Doubt(findings=50) == Doubt(findings=50, looks=1)
+
+
+def test_a_rate_that_a_fault_at_init_bends_a_little_follows_from_it() -> None:
+    bent = Matrix(change=Series(slope=0.3), rate=Series(slope=0.3))
+    large = Matrix(more={Kind.GAIN: Series(slope=0.5, size=1.0)})
+    result = judged({"large": large, "bent": bent})
+    assert of(result, "large", Kind.GAIN).cause == "init"
+    assert of(result, "bent").cause == "follows from large"
+    assert of(judged({"bent": bent}), "bent").cause == "learning rate", "nothing else bends it"
+    wrong = Matrix(change=Series(slope=0.5), rate=Series(slope=0.5))
+    assert of(judged({"large": large, "wrong": wrong}), "wrong").cause == "learning rate"
+
+
+def test_gradients_of_the_model_settle_what_noise_leaves_open_of_a_readouts_gain() -> None:
+    leans = {Kind.GAIN: Series(slope=0.0, noise=0.5, size=1.0)}  # and -0.5 is right
+    head = Matrix(more=leans, fan_out=256)
+    bent = Matrix(change=Series(slope=0.5))
+    alone = judged({"head": head})
+    assert all(each.verdict is not Verdict.FAIL for each in alone.findings)
+    result = judged({**dict.fromkeys(("a", "b", "c", "d", "e", "f"), bent), "head": head})
+    found = of(result, "head", Kind.GAIN)
+    assert (found.verdict, found.cause) == (Verdict.FAIL, "init")
+    assert of(result, "a").cause == "follows from head"
+
+
+def test_a_rate_that_goes_with_a_bent_gradient_follows_from_what_bends_it() -> None:
+    off = Series(slope=0.5)  # and -1 is right
+    bare = Matrix(change=Series(slope=1.0), rate=off, rate_kind=Kind.RATE)
+    large = Matrix(more={Kind.GAIN: Series(slope=0.5, size=1.0)})
+    result = judged({"large": large, "bare": bare})
+    assert of(result, "bare").cause == "follows from large"
+    own = Matrix(change=Series(slope=1.5), rate=off, rate_kind=Kind.RATE)
+    assert of(judged({"large": large, "own": own}), "own").cause == "learning rate"

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -121,6 +122,23 @@ def test_a_finding_is_one_sentence() -> None:
         "q update_gain at update 1: width slope +1.00 (+0.95…+1.05), expected +0.00: "
         "learning rate: multiply the learning rate by width^-1"
     )
+
+
+def test_an_axis_is_said_once() -> None:
+    over_depth = replace(finding("q", "gain", 0.0, order=1), axis="depth")
+    assert over_depth.sentence == (
+        "q gain at init over depth: slope +0.00 (-0.05…+0.05), expected +0.00"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_still_shows_which_tensor(width: int) -> None:
+    over_depth = replace(finding("layers.0.q", "gain", 1.0, order=1), axis="depth")
+    out = StringIO()
+    table = view().table(result(over_depth), False)
+    Console(file=out, width=width).print(table, crop=False)
+    first = out.getvalue().splitlines()[0].split()
+    assert first == ["tensor", "kind", "over", "when", "slope", "expected", "verdict"]
 
 
 def test_a_loss_that_is_not_finite_is_told_in_its_words() -> None:

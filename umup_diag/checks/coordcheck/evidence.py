@@ -144,6 +144,13 @@ class Evidence:
         settling = frozenset(sizes[:1] if settles else ())
         return cls(values, facts, dict(steps), order, softmaxes, feeders, axis, settling)
 
+    @property
+    def largest(self) -> int:
+        """The largest size of a model."""
+        return max(
+            size for seeds in self.values.values() for sizes in seeds.values() for size in sizes
+        )
+
     def trend(self, tensor: str, kind: Kind, step: int) -> Trend | None:
         """Of one series; None if it was not measured or has no logarithms."""
         values = self.values.get((tensor, kind, step))

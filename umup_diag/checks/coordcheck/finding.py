@@ -60,7 +60,8 @@ class SlopeFinding(Finding):
     def measured(self) -> str:
         """Slope, its interval, and what was expected."""
         low, high = map(signed, self.interval)
-        return f"{self.axis} slope {signed(self.slope)} ({low}…{high}), expected {self.wanted}"
+        what = "width slope" if self.axis == WIDTH else "slope"  # the place names other axes
+        return f"{what} {signed(self.slope)} ({low}…{high}), expected {self.wanted}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

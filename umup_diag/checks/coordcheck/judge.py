@@ -15,6 +15,7 @@ from umup_diag.checks.coordcheck.epsilon import epsilon_notes
 from umup_diag.checks.coordcheck.finding import NonFiniteFinding, SlopeFinding
 from umup_diag.checks.coordcheck.line import is_in_stack, is_total
 from umup_diag.checks.coordcheck.measuring import Measured
+from umup_diag.checks.coordcheck.over_axis import ENOUGH_BLOCKS
 from umup_diag.checks.coordcheck.question import Question
 from umup_diag.checks.coordcheck.reading import Reading
 from umup_diag.checks.coordcheck.settings import CoordcheckSettings
@@ -110,7 +111,7 @@ def _judge_slopes(
     open_ = [decisions[each.key] for each in judged if each.key not in left_out]
     return (
         findings,
-        _not_judged(measured, unsettled) + _held_to(measured, settings),
+        _not_judged(measured, unsettled) + _held_to(measured, settings) + _too_few(measured),
         [] if diagnosis.roots else open_,
         epsilon_notes(reading.evidence),
     )
@@ -227,6 +228,17 @@ def _held_to(measured: Measured, settings: CoordcheckSettings) -> list[Note]:
         f"{measured.held_to}, whose learning rates are nearest."
     )
     return [Note(kind=NoteKind.REMARK, text=text)]
+
+
+def _too_few(measured: Measured) -> list[Note]:
+    """That what blocks do to the loss is not judged, where there are few of them."""
+    if measured.settles:
+        return []
+    text = (
+        f"Loss changes in blocks are not judged: with fewer than {ENOUGH_BLOCKS} of them what each "
+        f"adds to the stream is not small. Let {measured.axis} go further, as in 2..16."
+    )
+    return [Note(kind=NoteKind.NOT_JUDGED, text=text)]
 
 
 def _how_to_settle(

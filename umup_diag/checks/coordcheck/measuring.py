@@ -37,6 +37,7 @@ class Measured:
         facts: of each tensor.
         axis: that slopes are over.
         held_to: name of the scheme whose slopes are right.
+        settles: whether models grow large enough for what a block does to the loss to be judged.
     """
 
     questions: dict[tuple[str, Kind], Question]
@@ -45,6 +46,7 @@ class Measured:
     facts: dict[str, Facts]
     axis: str
     held_to: str
+    settles: bool = True
 
 
 class Measuring(ABC):
@@ -54,7 +56,10 @@ class Measuring(ABC):
         evidence: along one axis.
         scheme: that the model is held to.
         true_gradient: whether the gradients are those of the loss.
+        settles: whether models grow large enough for what a block does to the loss to be judged.
     """
+
+    settles = True
 
     def __init__(self, evidence: Evidence, scheme: Scheme, *, true_gradient: bool) -> None:
         self.evidence, self.scheme, self.true_gradient = evidence, scheme, true_gradient
@@ -103,6 +108,7 @@ class Measuring(ABC):
             facts=dict(self.evidence.facts),
             axis=self.evidence.axis,
             held_to=self.scheme.name,
+            settles=self.settles,
         )
 
     def _with_siblings(self, questions: Sequence[Question]) -> Iterator[Question]:

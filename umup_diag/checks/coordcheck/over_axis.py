@@ -25,6 +25,10 @@ from umup_diag.scaling.kinds import Kind
 from umup_diag.scaling.predictions import INDEPENDENT
 from umup_diag.scaling.schemes import Scheme, UpdateRule
 
+#: Residual blocks from which on they add no more to the stream than there was: branches at 2/L, as
+#: in a decoder's two a block, add a variance of 8/L in all to one of 1.
+ENOUGH_BLOCKS = 8
+
 
 class AxisMeasuring(Measuring):
     """Questions over an axis that is not width.
@@ -37,6 +41,8 @@ class AxisMeasuring(Measuring):
         super().__init__(evidence, scheme, true_gradient=true_gradient)
         ends = [known for known in evidence.facts.values() if known.ends_branch]
         self.is_residual = any(is_in_stack(known.tensor) for known in ends)
+        if self.is_residual:
+            self.settles = evidence.largest >= ENOUGH_BLOCKS
         if self.is_residual and not has_rule(scheme):
             self.scheme = nearest(self._rates())
 
@@ -56,7 +62,9 @@ class AxisMeasuring(Measuring):
         rate = self._rate(facts, step)
         if self._has_gradient_alone(facts, step, rate):
             ask = replace(ask, fault=2 * SMALLEST_FAULT)
-        yield ask
+        is_judged = self.settles or not is_in_stack(facts.tensor)
+        if is_judged:
+            yield ask
         ask = replace(ask, fault=SMALLEST_FAULT)
         if rate is not None:
             yield replace(
@@ -64,7 +72,7 @@ class AxisMeasuring(Measuring):
                 kind=rate[2],
                 found=rate[0],
                 accepted=rate[1],
-                is_decisive=self.agree(ask, rate),
+                is_decisive=not is_judged or self.agree(ask, rate),
             )
         yield from self.explaining(ask, facts)
         decay = self.evidence.trend(facts.tensor, Kind.WEIGHT_DECAY, step)
