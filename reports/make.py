@@ -21,8 +21,8 @@ Parts:
     screenshots: of pages (docs/pages), in a Chromium; a minute.
 """
 
+import argparse
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -292,5 +292,10 @@ PARTS: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    for part in sys.argv[1:] or PARTS:
+    parser = argparse.ArgumentParser(prog="python -m reports.make", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
+    parts = parser.parse_args().parts
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"there is no {unknown[0]}; there are {', '.join(PARTS)}")
+    for part in parts or PARTS:
         PARTS[part]()

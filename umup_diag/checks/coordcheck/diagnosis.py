@@ -126,6 +126,11 @@ class Diagnosis:
         shows = root is not None and question.kind in root.kinds
         return shows and (question.key in self.proven or self._wrong(*question.key))
 
+    @property
+    def _is_wrong_at_init(self) -> bool:
+        """Whether a root was found that bends what is measured elsewhere."""
+        return any(root.cause.is_at_init for root in self.roots.values())
+
     def _off(self, tensor: str, kind: Kind) -> float:
         """Deviation of a measurement that is wrong beyond noise, or as good as; else 0."""
         decision = self.decisions.get((tensor, kind))
@@ -298,14 +303,11 @@ class Diagnosis:
             gradient = self.measured.gradients.get(tensor, swallowed)
             self._add(facts, Cause.EPSILON, {"Adam's ε": -gradient}, *kinds)
             return
-        is_bent = abs(rate or 0.0) < BENT and any(r.cause.is_at_init for r in self.roots.values())
-        is_of_gradient = (
-            (tensor, Kind.RATE) in self.decisions
-            and any(r.cause.is_at_init for r in self.roots.values())
-            and abs(change - (rate or 0.0)) > SAME_POWER
-        )
-        if is_bent or is_of_gradient:
-            return
+        if self._is_wrong_at_init and rate is not None:
+            is_bent = abs(rate) < BENT
+            is_told_by_change = abs(change - rate) <= SAME_POWER
+            if is_bent or ((tensor, Kind.RATE) in self.decisions and not is_told_by_change):
+                return
         if rate and (wrong or decisive or self._masked(facts, rate)):
             self._add(facts, Cause.LEARNING_RATE, {"learning rate": rate}, *kinds)
         elif rate is None and wrong and not self.roots:
@@ -334,7 +336,7 @@ class Diagnosis:
 
     def _gradients(self, failing: Sequence[str]) -> None:
         """What is off by its gradient alone while nothing that it could follow from is wrong."""
-        if any(root.cause.is_at_init for root in self.roots.values()):
+        if self._is_wrong_at_init:
             return
         if not self.roots and self._are_one(failing):
             failing = failing[:1]
