@@ -23,6 +23,7 @@ Parts:
 
 import argparse
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
